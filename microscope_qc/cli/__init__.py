@@ -65,7 +65,10 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "models": ("learning", "list the bundled models, or the networks there are"),
         "train": ("learning", "train a model from projects or annotated pictures"),
         "evaluate": ("learning", "measure a model on a project or annotated pictures"),
-        "dataset": ("datasets", "cut training pictures; what of a project is learned from and what is kept for tests"),
+        "dataset": (
+            "datasets",
+            "cut training pictures; what a data set holds; what is kept for tests",
+        ),
     },
     "Results": {
         "stats": ("reports", "counts and sizes of defects; densities with their areas and intervals"),

@@ -1,4 +1,4 @@
-"""Command ``dataset``: cut training pictures from projects; how a project is divided."""
+"""Command ``dataset``: cut training pictures from projects; how a project is divided; what a data set holds."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from microscope_qc.cli.parts import add_slides, number, say_left_out, slides_of, whole_number
+from microscope_qc.cli.parts import DATASET, add_slides, number, say_left_out, slides_of, whole_number
 from microscope_qc.cli.planes import add_plane_options, plane_choice
 
 
@@ -16,6 +16,7 @@ def register(subparsers: Any) -> None:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _register_make(commands)
     _register_parts(commands)
+    _register_card(commands)
 
 
 def _register_make(commands: Any) -> None:
@@ -78,6 +79,19 @@ def _register_parts(commands: Any) -> None:
         )
     parts.add_argument("--json", action="store_true", help="print one JSON document")
     parts.set_defaults(handler=_parts)
+
+
+def _register_card(commands: Any) -> None:
+    card = commands.add_parser(
+        "card",
+        help="what is in a data set, how it is divided, what is left out",
+        description="Say what a data set holds: counts of each class and part, sizes, pixel sizes, its fingerprint, "
+        "and by name what is left out: copies, pictures that are damaged or show nothing, boxes that cannot be used.",
+    )
+    card.add_argument("sources", metavar="DATASET", nargs="+", help=DATASET)
+    card.add_argument("--html", type=Path, metavar="FILE", help="write a page with a chart of the classes too")
+    card.add_argument("--json", action="store_true", help="print one JSON document")
+    card.set_defaults(handler=_card)
 
 
 def _make(args: argparse.Namespace) -> int:
@@ -164,5 +178,28 @@ def _parts(args: argparse.Namespace) -> int:
             ("Slide", "Parts"),
         )))  # fmt: skip
     for sentence in found.sentences():
+        print(sentence)
+    return 0
+
+
+def _card(args: argparse.Namespace) -> int:
+    from microscope_qc.cli.parts import table
+    from microscope_qc.cli.progress import print_json, run
+    from microscope_qc.workflows.learning.card import dataset_card
+    from microscope_qc.workflows.learning.pages import write_card_page
+
+    card = run(dataset_card(args.sources), args)
+    if args.html is not None:
+        write_card_page(args.html, card)
+    if args.json:
+        print_json(card.document())
+        return 0
+    for name, words in card.facts():
+        print(f"{name}: {words}")
+    counts = card.distribution()
+    rows = [(code, *(counts[part][place] for part in counts)) for place, (code, _) in enumerate(card.classes)]
+    print("\n".join(table([*rows, ("pictures", *(part.pictures for part in card.parts.values()))],
+                          (f"Class, {card.counted()}", *counts))))  # fmt: skip
+    for sentence in card.sentences:
         print(sentence)
     return 0

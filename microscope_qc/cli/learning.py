@@ -7,13 +7,7 @@ import os
 import sys
 from typing import Any
 
-from microscope_qc.cli.parts import number, whole_number
-
-_DATASET = (
-    "project, of which what was confirmed, drawn and rejected counts; or folder with annotations in any format that "
-    "can be imported (COCO, Pascal VOC, YOLO, ...) and with their pictures, also in folders below it; or a file of "
-    "annotations there"
-)
+from microscope_qc.cli.parts import DATASET, number, whole_number
 
 
 def register(subparsers: Any) -> None:
@@ -31,7 +25,7 @@ def register(subparsers: Any) -> None:
         description="Measure a model on annotated pictures or slides.",
     )
     evaluate.add_argument("model", metavar="MODEL", help="name of a bundled model, or a model's folder")
-    evaluate.add_argument("dataset", metavar="DATASET", help=_DATASET)
+    evaluate.add_argument("dataset", metavar="DATASET", help=DATASET)
     evaluate.add_argument("--confidence", type=number, metavar="C", help="threshold (default: the model's)")
     evaluate.add_argument(
         "--iou", type=number, default=0.5, metavar="X", help="overlap that counts as found (default 0.5)"
@@ -52,7 +46,7 @@ def _register_train(subparsers: Any) -> None:
         "train",
         description="Train a model from annotated pictures or slides. An interrupted training is continued.",
     )
-    train.add_argument("dataset", metavar="DATASET", nargs="+", help=_DATASET)
+    train.add_argument("dataset", metavar="DATASET", nargs="+", help=DATASET)
     known = trainable()
     train.add_argument("--task", choices=tuple(known), default="detect", help="what the model is for (default: detect)")
     train.add_argument(

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 Handler = Callable[[argparse.Namespace], "int | None"]
 _LARGEST, _LONGEST = 2**53, 30
 _WHOLE = re.compile(r"[+-]?[0-9]+")
+DATASET = (
+    "project, of which what was confirmed, drawn and rejected counts; or folder with annotations in any format that "
+    "can be imported (COCO, Pascal VOC, YOLO, ...) and with their pictures, also in folders below it; or folder with a "
+    "folder for each class, or laid out like MVTec AD; or a file of annotations"
+)
+"""What can be learned from or measured on, for the help."""
 Cell = str | int | float | bool | None
 
 

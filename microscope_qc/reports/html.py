@@ -47,23 +47,23 @@ def write_html(path: Path | str, content: ReportContent) -> Path:
         maps.append(
             {
                 "slide": slide,
-                "whole": _drawn(position_map(slide, content.classes), f"map{number}"),
+                "whole": drawn(position_map(slide, content.classes), f"map{number}"),
                 "single": [
                     {
                         "cls": content.classes[i],
                         "count": int((slide.points[:, 2] == i).sum()),
-                        "svg": _drawn(position_map(slide, content.classes, only=i), f"map{number}-{i}"),
+                        "svg": drawn(position_map(slide, content.classes, only=i), f"map{number}-{i}"),
                     }
                     for i in occurring
                 ],
             }
         )
-    chart = _drawn(size_chart(content.slides, content.classes), "sizes")
+    chart = drawn(size_chart(content.slides, content.classes), "sizes")
     atomic_write(path, render("report.html.j2", content=content, maps=maps, chart=chart))
     return Path(path)
 
 
-def _drawn(chart: Chart | None, name: str) -> Markup:
+def drawn(chart: Chart | None, name: str) -> Markup:
     """A chart inside the page, "" where there is none."""
     from markupsafe import Markup
 

@@ -54,3 +54,24 @@ def test_groups_of_the_user_stay(tmp_path: Path) -> None:
     one, other = _picture(tmp_path, "a.png", pixels), _picture(tmp_path, "b.png", pixels // 2 + 9)
     named = [replace(one, group="S1"), replace(other, group="S2")]
     assert [image.group for image in run_job(without_copies(Dataset(["A"], named))).images] == ["S1", "S2"]
+
+
+def test_pictures_on_which_nothing_can_be_seen_are_dropped_and_named(tmp_path: Path) -> None:
+    folder = coco_folder(tmp_path / "data", pictures=4)
+    cv2.imwrite(str(folder / "p1.png"), np.full((192, 192, 3), 90, np.uint8))
+    whole = (folder / "p2.png").read_bytes()
+    (folder / "p2.png").write_bytes(whole[: len(whole) // 2])
+    data = run_job(without_copies(load_dataset(folder)))
+    assert [image.path.name for image in data.images] == ["p0.png", "p3.png"]
+    assert set(data.left_out.pictures) == {"p1.png", "p2.png"}
+    assert data.left_out.pictures["p1.png"] == "is of one grey all over"
+    assert any(sentence.startswith("2 of 4 pictures left out.") for sentence in data.sentences())
+
+
+def test_copies_of_one_name_in_two_folders_are_told_apart(tmp_path: Path) -> None:
+    pixels = _surface(1).astype(np.uint8)
+    for folder in "abc":
+        (tmp_path / folder).mkdir()
+    images = [_picture(tmp_path / folder, "1.png", pixels) for folder in "abc"]
+    data = run_job(without_copies(Dataset(["A"], images)))
+    assert data.left_out.pictures == {"b/1.png": "is a copy of a/1.png", "c/1.png": "is a copy of a/1.png"}

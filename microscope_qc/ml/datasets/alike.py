@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import replace
 
+import cv2
 import numpy as np
 
 from microscope_qc.core.errors import MicroscopeQCError
@@ -14,6 +16,7 @@ from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.ml.datasets.records import AnnotatedImage, Dataset
 
 COPY = "is a copy of {}"
+UNIFORM = "is of one grey all over"
 _CELLS = 16
 _ALIKE_BITS = 20
 """Of 256 bits. Of 951 magnetic tiles, photographed at six exposures each, 79 % are then in a group with the exposure
@@ -21,10 +24,16 @@ they resemble most, and no group grows beyond a few tiles."""
 _LARGEST_PX = 16_000_000
 """Larger pictures are slides; nobody has hundreds of them."""
 _STEP = 20
+_FINER = 16
+"""A picture is looked at in so many pixels along the side of a cell."""
+_ONE_GREY = 2
+"""What is seen nowhere brighter than elsewhere by more than that shows nothing."""
 
 
 def without_copies(dataset: Dataset) -> Job[Dataset]:
-    """Drop pictures whose file is there twice, and put pictures of the same place into one group.
+    """Drop copies and pictures on which nothing can be seen, and put pictures of the same place into one group.
+
+    A picture whose file is there twice, one that cannot be decoded, and one of a single grey are dropped.
 
     Pictures resemble each other when, of neighbouring cells of a coarse grid, the same ones are the brighter ones: that
     does not depend on the exposure (difference hash, Krawetz 2013).
@@ -37,22 +46,38 @@ def without_copies(dataset: Dataset) -> Job[Dataset]:
     first: dict[str, AnnotatedImage] = {}
     kept: list[AnnotatedImage] = []
     prints: list[np.ndarray | None] = []
-    copies = dict(dataset.left_out.pictures)
+    dropped = dict(dataset.left_out.pictures)
     same_size = _files_of_one_size(dataset.images)
+    names = Counter(image.path.name for image in dataset.images)
     for number, image in enumerate(dataset.images):
         if number % _STEP == 0:
             yield Progress(number, len(dataset.images), "pictures", "looking for copies")
+        name = _name(image, names)
         if image.path in same_size and not image.place:  # slides of projects are known by their content already
             with image.path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
             if digest in first:
-                copies[image.path.name] = COPY.format(first[digest].path.name)
+                dropped[name] = COPY.format(_name(first[digest], names))
                 continue
             first[digest] = image
+        try:
+            pixels = _looked_at(image)
+        except MicroscopeQCError as error:
+            dropped[name] = error.message.removesuffix(".")
+            continue
+        if pixels is not None and np.ptp(pixels) <= _ONE_GREY:
+            dropped[name] = UNIFORM
+            continue
         kept.append(image)
-        prints.append(_print_of(image))
+        prints.append(None if pixels is None else _print_of(pixels))
     images = _grouped(kept, prints)
-    return replace(dataset, images=images, left_out=replace(dataset.left_out, pictures=copies))
+    return replace(dataset, images=images, left_out=replace(dataset.left_out, pictures=dropped))
+
+
+def _name(image: AnnotatedImage, names: Mapping[str, int]) -> str:
+    """Name of the picture, with its folder where several are called so."""
+    name = image.path.name
+    return name if names[name] == 1 else f"{image.path.parent.name}/{name}"
 
 
 def _files_of_one_size(images: list[AnnotatedImage]) -> set[object]:
@@ -64,17 +89,27 @@ def _files_of_one_size(images: list[AnnotatedImage]) -> set[object]:
     return {path for paths in by_size.values() if len(paths) > 1 for path in paths}
 
 
-def _print_of(image: AnnotatedImage) -> np.ndarray | None:
-    """256 bits (32 bytes); None for slides, and for pictures that cannot be read, of which training will say so."""
+def _looked_at(image: AnnotatedImage) -> np.ndarray | None:
+    """All of a picture with fewer pixels, uint8 (h, w, 3); None for slides and pieces of them.
+
+    Raises
+    ------
+    MicroscopeQCError
+        When it cannot be decoded.
+    """
     height, width = image.shape
     if height * width > _LARGEST_PX or image.region is not None:
         return None
-    try:
-        with image.opened() as mosaic:
-            pixels = mosaic.read_scaled(Region(0, 0, height, width), (_CELLS, _CELLS + 1))
-    except MicroscopeQCError:
-        return None
-    grey = pixels.astype(np.int32).sum(2)
+    with image.opened() as mosaic:
+        return mosaic.read_scaled(
+            Region(0, 0, height, width), (min(height, _CELLS * _FINER), min(width, (_CELLS + 1) * _FINER))
+        )
+
+
+def _print_of(pixels: np.ndarray) -> np.ndarray:
+    """256 bits (32 bytes)."""
+    cells = cv2.resize(pixels, (_CELLS + 1, _CELLS), interpolation=cv2.INTER_AREA)
+    grey = cells.astype(np.int32).sum(2)
     return np.packbits(grey[:, 1:] > grey[:, :-1])
 
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _NAMED = 10
 _REASONS = 5
+NO_CLASS = -1
+"""Of a picture without a defect."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ class AnnotatedImage:
         Background that a model has taken for defects: learned from more often than other background.
     place
         What a slide of a project is, wherever its file lies; "" for other pictures. Pieces of one slide have one place.
+    whole
+        Class of the whole picture, as an index; NO_CLASS where it shows no defect. None where only boxes say.
     scene, orientation
         Which picture of the file, and how it is turned; None for the only one, and for what the file says.
     """
@@ -71,6 +75,7 @@ class AnnotatedImage:
     hard_boxes: np.ndarray = field(default_factory=lambda: np.zeros((0, 4)))
     part: str = ""
     place: str = ""
+    whole: int | None = None
     scene: str | None = None
     orientation: int | None = None
 
@@ -243,8 +248,8 @@ class Dataset:
 
     @property
     def background(self) -> int:
-        """Number of images without a box: all of them is background."""
-        return sum(not len(image.boxes) for image in self.images)
+        """Number of images without a defect: all of them is background."""
+        return sum(not len(image.boxes) and image.whole in (None, NO_CLASS) for image in self.images)
 
     def sentences(self) -> list[str]:
         """What a user should know about it: what was left out, and what counts as background."""
@@ -262,12 +267,19 @@ class Dataset:
             digest.update(np.round(image.boxes, 2).astype("<f8").tobytes() + image.labels.astype("<i4").tobytes())
             digest.update(np.round(image.open_boxes, 2).astype("<f8").tobytes())
             digest.update(np.round(image.hard_boxes, 2).astype("<f8").tobytes())
+            if image.whole is not None:
+                digest.update(f"whole {image.whole}".encode())
         return digest.hexdigest()[:32]
 
     def counts(self) -> dict[str, int]:
         """Number of boxes of each class."""
         labels = np.concatenate([image.labels for image in self.images] or [np.zeros(0, int)])
         return dict(zip(self.classes, np.bincount(labels, minlength=len(self.classes)).tolist(), strict=True))
+
+    def pictures_by_class(self) -> dict[str, int]:
+        """Number of images of each class, where that is said of whole images; without classes that have none."""
+        found = Counter(image.whole for image in self.images)
+        return {code: found[index] for index, code in enumerate(self.classes) if found[index]}
 
     def with_classes(self, classes: list[str]) -> Dataset:
         """The same images with labels as indices into other classes.
@@ -277,14 +289,21 @@ class Dataset:
         ModelError
             When a class of this data set is not among them.
         """
-        missing = [code for code, count in self.counts().items() if code not in classes and count]
+        shown = {code for code, count in self.counts().items() if count} | set(self.pictures_by_class())
+        missing = [code for code in self.classes if code in shown and code not in classes]
         if missing:
             raise ModelError(
                 f"The model does not have the classes {', '.join(missing)} of this data set.",
                 hint=f"It has: {', '.join(classes)}.",
             )
         index = np.array([classes.index(code) if code in classes else -1 for code in self.classes] or [0])
-        images = [replace(image, labels=index[image.labels].astype(np.int64)) for image in self.images]
+        images = [
+            replace(
+                image, labels=index[image.labels].astype(np.int64),
+                whole=image.whole if image.whole in (None, NO_CLASS) else int(index[image.whole]),
+            )
+            for image in self.images
+        ]  # fmt: skip
         own = dict(zip(self.classes, self.names, strict=False))
         names = [own.get(code, name) for code, name in zip(classes, full_names(classes), strict=True)]
         return replace(self, classes=list(classes), images=images, names=names)
@@ -305,17 +324,19 @@ class Dataset:
         """
         counts = {code: count for code, count in self.counts().items() if count}
         other = {code: count for code, count in counts.items() if code not in classes}
-        if not other or len(other) == len(counts):
+        if other and len(other) == len(counts):
             return self.with_classes(classes), {}
-        unknown = [self.classes.index(code) for code in other]
+        unknown = [index for index, code in enumerate(self.classes) if code not in classes]
         images = []
         for image in self.images:
             mine = ~np.isin(image.labels, unknown)
             still_open = np.concatenate([image.open_boxes, image.boxes[~mine]])
             homes = None if image.homes is None else image.homes[mine]
-            images.append(
-                replace(image, boxes=image.boxes[mine], labels=image.labels[mine], open_boxes=still_open, homes=homes)
-            )
+            whole = None if image.whole in unknown else image.whole
+            images.append(replace(
+                image, boxes=image.boxes[mine], labels=image.labels[mine], open_boxes=still_open, homes=homes,
+                whole=whole,
+            ))  # fmt: skip
         return replace(self, images=images).with_classes(classes), other
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from microscope_qc.core.boxes import ReviewState
-from microscope_qc.core.errors import MicroscopeQCError, ModelError
+from microscope_qc.core.errors import ExchangeError, MicroscopeQCError, ModelError
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.core.orientation import AS_STORED, upright_boxes
 from microscope_qc.core.wording import significant_text, things
@@ -20,6 +20,7 @@ from microscope_qc.exchange.registry import FORMATS, detect_format
 from microscope_qc.ml.cards import MOST_CLASSES
 from microscope_qc.ml.datasets.records import AnnotatedImage, Dataset, LeftOutOfData, full_names
 from microscope_qc.slides import Mosaic, open_slide
+from microscope_qc.workflows.learning.folders import class_pictures, is_mvtec, mvtec_pictures, read_layout
 from microscope_qc.workflows.learning.from_project import is_project, joined, read_project
 from microscope_qc.workflows.learning.kept_apart import part_of
 from microscope_qc.workflows.learning.pictures import PictureFolder
@@ -42,7 +43,8 @@ def read_dataset(path: Path | str, *, model_um: float | None = None, assign_new:
     ----------
     path
         Folder of a data set, or a file of annotations in it, in any annotation format. The pictures must be in the
-        folder, or in folders below it. Or a project.
+        folder, or in folders below it. Or a folder with one for each class, or in the layout of MVTec AD
+        (:mod:`microscope_qc.workflows.learning.folders`). Or a project.
     model_um, assign_new
         Of projects, see :func:`microscope_qc.workflows.learning.from_project.read_project`.
 
@@ -64,8 +66,16 @@ def read_dataset(path: Path | str, *, model_um: float | None = None, assign_new:
     if is_project(chosen):
         return (yield from read_project(chosen, model_um=model_um, assign_new=assign_new))
     yield Progress(0, 0, "pictures", f"reading the annotations of {chosen.name}")
+    if is_mvtec(chosen):
+        return (yield from read_layout(chosen, mvtec_pictures(chosen)))
     pictures = PictureFolder(chosen)
-    known = detect_format(chosen)
+    try:
+        known = detect_format(chosen)
+    except ExchangeError:
+        layout = class_pictures(chosen)
+        if not layout:
+            raise
+        return (yield from read_layout(chosen, layout))
     with FORMATS.in_use(known.name):
         document = known.read(chosen, sizes=pictures.sizes())
     reading = _Reading(document, pictures.folder)

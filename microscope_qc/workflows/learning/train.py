@@ -71,23 +71,7 @@ def train(
     chosen = _settings(_network(task, network), settings)
     target = _free_folder(Path(out), overwrite=overwrite)
     yield Progress(0, 0, "steps", "reading the data set")
-    for path in _paths(dataset):
-        for sentence in keep_parts_before_learning(path) if is_project(path) else ():
-            tell(sentence)
-    size = chosen.pixel_size_um
-    data = yield from without_copies((yield from read_datasets(dataset, model_um=size, assign_new=True)))
-    held = None if validation is None else (yield from read_datasets(validation, model_um=size))
-    for known, what in ((data, ""), (held, "Validation set: ")):
-        for sentence in known.sentences() if known is not None else ():
-            tell(f"{what}{sentence}")
-    data, held, told = to_learn_from(data, held)
-    for sentence in told:
-        tell(sentence)
-    data = _learned(data, tell)
-    if held is not None:
-        held, others = held.known_to(data.classes)
-        for sentence in other_classes(others):
-            tell(f"Validation: {sentence}")
+    data, held = yield from _read(dataset, validation, chosen.pixel_size_um, tell)
     if chosen.pixel_size_um is None:
         chosen = chosen.model_copy(update={"pixel_size_um": common_pixel_size(data)})
     for sentence in without_pixel_size(data, chosen.pixel_size_um):
@@ -109,6 +93,32 @@ def _free_folder(target: Path, *, overwrite: bool) -> Path:
     if target.exists() and not target.is_dir():
         raise InputError(f"{target} is a file.", hint="Choose a folder for the model.")
     return target
+
+
+def _read(
+    dataset: Path | str | Sequence[Path | str],
+    validation: Path | str | Sequence[Path | str] | None,
+    model_um: float | None,
+    tell: Callable[[str], None],
+) -> Job[tuple[Dataset, Dataset | None]]:
+    """What is learned from, and what is validated on where that is set aside."""
+    for path in _paths(dataset):
+        for sentence in keep_parts_before_learning(path) if is_project(path) else ():
+            tell(sentence)
+    data = yield from without_copies((yield from read_datasets(dataset, model_um=model_um, assign_new=True)))
+    held = None if validation is None else (yield from read_datasets(validation, model_um=model_um))
+    for known, what in ((data, ""), (held, "Validation set: ")):
+        for sentence in known.sentences() if known is not None else ():
+            tell(f"{what}{sentence}")
+    data, held, told = to_learn_from(data, held)
+    for sentence in told:
+        tell(sentence)
+    data = _learned(data, tell)
+    if held is not None:
+        held, others = held.known_to(data.classes)
+        for sentence in other_classes(others):
+            tell(f"Validation: {sentence}")
+    return data, held
 
 
 def _check_card(settings: TrainSettings, data: Dataset, target: Path, task: str) -> None:
@@ -157,7 +167,7 @@ def _learned(data: Dataset, tell: Callable[[str], None]) -> Dataset:
         return data
     classes = "this class" if len(without) == 1 else "these classes"
     tell(f"There is no box of {listed(without)}: the model does not learn {classes}.")
-    return data.with_classes([code for code, count in counts.items() if count])
+    return data.known_to([code for code, count in counts.items() if count])[0]
 
 
 def _network(task: str, network: str | None) -> str:
