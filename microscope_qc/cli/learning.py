@@ -55,6 +55,11 @@ def _register_train(subparsers: Any) -> None:
         help="; ".join(f"{task}: {', '.join(k.name for k in kinds)}" for task, kinds in known.items())
         + " (default: the first of the task)",
     )
+    train.add_argument(
+        "--backbone",
+        metavar="WEIGHTS",
+        help="what a network with a backbone starts from: imagenet (default), random, or a safetensors file",
+    )
     train.add_argument("--out", required=True, metavar="MODEL", help="folder of the model")
     train.add_argument(
         "--validation",
@@ -70,7 +75,7 @@ def _register_train(subparsers: Any) -> None:
     )
     for flag, kind, text in (
         ("--epochs", whole_number, "passes over the pictures (default 20)"),
-        ("--batch", whole_number, "crops in a step (default 8)"),
+        ("--batch", whole_number, "crops in a step (default 8; 16 of at most 256 px)"),
         ("--learning-rate", number, "highest learning rate (default 0.002)"),
         ("--crop", whole_number, "side of training crops, model pixels (default 384)"),
         ("--tile", whole_number, "side of tiles in detection, model pixels (default 512)"),
@@ -146,12 +151,13 @@ def _train(args: argparse.Namespace) -> int:
         said.append(sentence)
         print(f"Note: {sentence}", file=sys.stderr, flush=True)  # before hours are spent
 
+    backbone = None if args.backbone is None else {"backbone": args.backbone}
     job = train(
         args.dataset, args.out, task=args.task, validation=args.validation, trained_on=args.trained_on,
         overwrite=args.overwrite, network=args.network, epochs=args.epochs, batch=args.batch, seed=args.seed,
         pixel_size_um=args.pixel_size, learning_rate=args.learning_rate, crop_px=args.crop, tile_px=args.tile,
         overlap_px=args.overlap, validate_every=args.validate_every, patience=args.patience, device=args.device,
-        minutes=args.minutes, tell=tell,
+        minutes=args.minutes, network_settings=backbone, tell=tell,
     )  # fmt: skip
     card = run(job, args)
     if args.json:

@@ -166,7 +166,7 @@ def first_problem(error: ValidationError) -> str:
     """The first thing that is wrong: ``mean.2: Input should be less than or equal to 1``."""
     first = error.errors()[0]
     where = ".".join(_one_line(str(part))[:40] for part in first["loc"][:_DEEPEST_NAMED])
-    said = str(first["msg"]).removeprefix("Value error, ")
+    said = "is not known" if first["type"] == "extra_forbidden" else str(first["msg"]).removeprefix("Value error, ")
     return f"{where}: {said}" if where else said
 
 

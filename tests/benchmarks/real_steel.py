@@ -4,7 +4,7 @@ NEU-DET (1800 pictures of 200 x 200 px, six classes of defects of hot-rolled ste
 a fixed fifth of each class side by side is the slide, their boxes are its truth, and the rest, laid out the same way,
 is what the detector learns from. Everything after that is the program's own command line.
 
-    python tests/benchmarks/real_steel.py --data NEU_DET_FOLDER --out steel-out --epochs 12
+    python tests/benchmarks/real_steel.py --data NEU_DET_FOLDER --out steel-out
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--data", type=Path, default=None, help="the NEU-DET folder")
     arguments.add_argument("--out", type=Path, required=True)
-    arguments.add_argument("--epochs", type=int, default=12)
+    arguments.add_argument("--minutes", type=float, default=20.0, help="how long it learns")
+    arguments.add_argument("--network", default="lite0")
     arguments.add_argument("--seed", type=int, default=0)
     args = arguments.parse_args()
     data = args.data or Path(os.environ.get("MICROSCOPE_QC_DATA", "")) / "detection" / "neu-det"
@@ -50,13 +51,13 @@ def main() -> None:
     merge_truth(training, training / "annotations.json")
     merge_truth(slide_folder, slide_folder / "annotations.json")
 
-    model, project = args.out / "steel-ssd", args.out / "steel.mqc"
+    model, project = args.out / f"steel-{args.network}", args.out / "steel.mqc"
     started = time.monotonic()
     if not (model / "model.json").exists():
         command(
-            "train", training, "--task", "detect", "--network", "ssd", "--out", model,
-            "--epochs", args.epochs, "--pixel-size", PIXEL_SIZE_UM, "--crop", 256, "--validate-every", 5,
-            "--seed", args.seed, "--trained-on", "Trained on hot-rolled steel surfaces (NEU-DET)",
+            "train", training, "--task", "detect", "--network", args.network, "--out", model,
+            "--minutes", args.minutes, "--pixel-size", PIXEL_SIZE_UM, "--crop", 256, "--seed", args.seed,
+            "--trained-on", "Trained on hot-rolled steel surfaces (NEU-DET)",
         )  # fmt: skip
         print(f"trained in {time.monotonic() - started:.0f} s")
     if not project.exists():

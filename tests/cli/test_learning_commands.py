@@ -19,8 +19,8 @@ def test_networks_are_listed_by_task_with_what_can_be_trained(capsys: pytest.Cap
     found = json.loads(capsys.readouterr().out)
     assert list(found) == ["detect", "classify", "anomaly"]
     assert [entry["name"] for entries in found.values() for entry in entries] == ARCHITECTURES.names()
-    assert [entry["name"] for entry in found["detect"] if entry["trainable"]] == ["ssd", "lite0", "ssd-tiny"]
-    assert [entry["name"] for entries in found.values() for entry in entries if entry["default"]] == ["ssd"]
+    assert [entry["name"] for entry in found["detect"] if entry["trainable"]] == ["lite0", "ssd", "ssd-tiny"]
+    assert [entry["name"] for entries in found.values() for entry in entries if entry["default"]] == ["lite0"]
     assert main(["models", "--networks"]) == 0
     text = capsys.readouterr().out
     assert "detect: finds defects" in text and "autoencoder  Convolutional autoencoder; can be run, not trained" in text
@@ -29,7 +29,7 @@ def test_networks_are_listed_by_task_with_what_can_be_trained(capsys: pytest.Cap
 def test_train_offers_only_what_can_be_trained(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["train", "--help"]) == 0
     text = capsys.readouterr().out
-    assert "--task {detect}" in text and "{ssd,lite0,ssd-tiny}" in text
+    assert "--task {detect}" in text and "{lite0,ssd,ssd-tiny}" in text
     for wrong in (["--task", "segment"], ["--task", "anomaly"], ["--network", "resnet18"], ["--network", "yolo"]):
         assert main(["train", str(tmp_path), "--out", str(tmp_path / "m"), *wrong]) == 2
         said = capsys.readouterr().err
@@ -139,3 +139,10 @@ def test_what_is_left_out_is_said_before_a_training_and_by_it(
     said = capsys.readouterr().out.splitlines()
     assert "  1 of 3 pictures left out. p2.png: not found." in said
     assert "  2 of 2 pictures do not give a pixel size: taken to be that of the model, 0.5 µm." in said
+
+
+def test_only_a_network_with_a_backbone_starts_from_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    coco_folder(tmp_path / "data")
+    command = ["train", str(tmp_path / "data"), "--out", str(tmp_path / "m"), "--network", "ssd-tiny"]
+    assert main([*command, "--backbone", "random"]) != 0
+    assert "ssd-tiny: backbone: is not known" in capsys.readouterr().err

@@ -109,7 +109,8 @@ def test_frozen_stages_and_normalisations_stay_as_they_are() -> None:
     assert network.trunk.stem[0].weight.grad is None and network.trunk.stages[1][0].layers[0].weight.grad is None
     assert network.trunk.stages[2][0].layers[0].weight.grad is not None
     assert all(torch.equal(value, before[name]) for name, value in network.trunk.state_dict().items())
-    random = _network(backbone="random", frozen=0).train()
+    random = _network(backbone="random").train()
+    assert random.settings.frozen == 0
     random(torch.randn(2, 3, 64, 64))
     assert random.trunk.stem[1].num_batches_tracked == 1
 

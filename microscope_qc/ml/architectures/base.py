@@ -133,8 +133,8 @@ ARCHITECTURES: Registry[Architecture[Any]] = Registry(
     "architectures",
     _an_architecture,
     {
-        "ssd": f"{_HERE}.ssd.architecture:LIGHT",
         "lite0": f"{_HERE}.one_stage.architecture:LITE0",
+        "ssd": f"{_HERE}.ssd.architecture:LIGHT",
         "ssd-tiny": f"{_HERE}.ssd.architecture:TINY",
         "light": f"{_HERE}.window_classifier.architecture:LIGHT",
         "resnet18": f"{_HERE}.window_classifier.architecture:RESNET18",

@@ -38,6 +38,8 @@ _CHECKPOINT_SECONDS = 60.0
 _LARGEST_GRADIENT = 10.0
 _LONGEST_MEMORY = 0.996
 """Decay of the moving average of the weights, in the long run."""
+_LUCK = 0.03
+"""Of a score: on a few pictures an earlier model can be that much better by chance."""
 
 
 def train_network(
@@ -117,9 +119,9 @@ class _Best:
         self.epoch = 0
         self.state: dict[str, Tensor] | None = None
 
-    def offer(self, score: float, epoch: int, state: dict[str, Tensor]) -> None:
-        """Keep these weights if they are better."""
-        if score > self.score:
+    def offer(self, score: float, epoch: int, state: dict[str, Tensor], *, last: bool) -> None:
+        """Keep these weights if they are better; the last ones, which have learned most, unless they are worse."""
+        if score > self.score - (_LUCK if last else 0.0):
             kept = {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
             self.score, self.epoch, self.state = score, epoch, kept
 
@@ -288,7 +290,9 @@ class _Training:
             report: Report = yield from _quietly(self.recipe.validate(averaged, self.validation))
             row |= report.figures
             self.examples.show(self.recipe, averaged, epoch=course.passed, confidence=report.confidence)
-            self.best.offer(self.recipe.score(report), math.ceil(course.passed), averaged.state_dict())
+            self.best.offer(
+                self.recipe.score(report), math.ceil(course.passed), averaged.state_dict(), last=course.done
+            )
             course.seconds = time.monotonic() - self.began
             course.measured(time.monotonic() - begun)
         self.curve.append({name: round(float(value), 5) for name, value in row.items()})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
@@ -18,7 +18,8 @@ class OneStageSettings(NetworkSettings):
     backbone
         Weights that the backbone starts from: "imagenet", "random", or a safetensors file. Only training uses it.
     frozen
-        Stages of the backbone that keep these weights; they see edges and textures that are the same everywhere.
+        Stages of the backbone that keep these weights; they see edges and textures that are the same everywhere. None
+        of one that starts from random weights.
     pyramid
         Channels of the feature pyramid (strides 8, 16, 32, 64) and of the head.
     tower
@@ -29,6 +30,13 @@ class OneStageSettings(NetworkSettings):
     frozen: int = Field(default=2, ge=0, le=7)
     pyramid: int = Field(default=96, gt=0, le=1024)
     tower: int = Field(default=2, ge=0, le=16)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _all_of_a_random_one(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("backbone") == "random":
+            return {"frozen": 0, **given}
+        return given
 
     @model_validator(mode="after")
     def _consistent(self) -> OneStageSettings:
