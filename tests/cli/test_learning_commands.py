@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from learning_toys import coco_folder, untrained_model
+from learning_toys import coco_folder, load_dataset, untrained_model
 
 from microscope_qc.cli import main
-from microscope_qc.core.jobs import Progress
+from microscope_qc.core.jobs import Progress, run_job
 from microscope_qc.ml.architectures.base import ARCHITECTURES
+from microscope_qc.ml.datasets.learned import write_learned
 
 
 def test_networks_are_listed_by_task_with_what_can_be_trained(capsys: pytest.CaptureFixture[str]) -> None:
@@ -47,6 +48,7 @@ def test_a_model_is_measured(capsys: pytest.CaptureFixture[str], tmp_path: Path)
         "dataset",
         "pictures",
         "left_out",
+        "learned_from",
         "background_pictures",
         "notes",
         "classes",
@@ -66,6 +68,24 @@ def test_a_model_is_measured(capsys: pytest.CaptureFixture[str], tmp_path: Path)
         report["left_out"]
     )
     assert report["background_pictures"] == 0 and "No truth" not in text and "left out" not in text
+    assert report["learned_from"] is None and "learned from some of the pictures is not known" in text
+
+
+def test_pictures_that_the_model_learned_from_are_counted(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    model = untrained_model(tmp_path / "toy", classes=("SQ", "DI"))
+    run_job(write_learned(load_dataset(coco_folder(tmp_path / "learned", pictures=2)), model))
+    data = coco_folder(tmp_path / "data", pictures=3)
+    command = ["evaluate", str(model), str(data), "--device", "cpu", "--progress", "none"]
+    assert main([*command, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["learned_from"] == {"pictures": 2, "boxes": 12, "all_boxes": 18}
+    said = (
+        "The model learned from 2 of 3 pictures, with 12 of 18 boxes: "
+        "on pictures that it does not know its figures are lower."
+    )
+    assert said in report["notes"]
+    assert main(command) == 0
+    assert f"  {said}\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

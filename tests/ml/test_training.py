@@ -41,7 +41,12 @@ def test_the_loss_falls_and_the_model_finds_something(coco: Path, tmp_path: Path
     assert card.fingerprint == load_dataset(coco).fingerprint()
     assert not (out / CHECKPOINT).exists()
     stored = json.loads((out / "metrics.json").read_text())
-    measured = run_job(evaluate(out, coco)).document()
+    evaluation = run_job(evaluate(out, coco))
+    measured = evaluation.document()
+    assert measured["learned_from"] == {"pictures": 3, "boxes": 18, "all_boxes": 18}
+    assert any(
+        line.startswith("The model learned from 3 of 3 pictures, with 18 of 18 boxes") for line in evaluation.words()
+    )
     # the metrics in the card are those of the stored weights
     assert measured["map50"] == pytest.approx(stored["validation"]["map50"], abs=1e-6)
     assert measured["recall"] == pytest.approx(card.metrics["recall"], abs=1e-6)

@@ -21,6 +21,7 @@ from microscope_qc.core.jobs import Job, Progress, TimedProgress
 from microscope_qc.ml.architectures.base import architecture
 from microscope_qc.ml.architectures.recipe import TrainSettings
 from microscope_qc.ml.cards import WEIGHTS_NAME, ModelCard, write_card
+from microscope_qc.ml.datasets.learned import write_learned
 from microscope_qc.ml.datasets.parts import GUARD_PX, DataPart, divide, read_parts, write_parts
 from microscope_qc.ml.datasets.records import Dataset
 from microscope_qc.ml.devices import choose_device, use_threads
@@ -61,8 +62,9 @@ def train_network(
     dataset, validation : Dataset
         Without a validation set, part of the data set is held out.
     out : Path
-        Model folder: model.json, weights.safetensors, metrics.json, curve.csv, examples.json, and parts.json with what
-        was held out, which stays so when the model is trained again; checkpoint.pt while unfinished.
+        Model folder: model.json, weights.safetensors, metrics.json, curve.csv, examples.json, learned.json with the
+        places that were learned from, and parts.json with those that were held out, which stay so when the model is
+        trained again; checkpoint.pt while unfinished.
     settings : TrainSettings
     trained_on : str
         One line for the card.
@@ -326,6 +328,7 @@ class _Training:
         card = ModelCard.model_validate(draft.model_dump() | known)
         document = {"validation": report.document(), "curve": self.curve, "training": training}
         atomic_write(self.out / "metrics.json", json.dumps(document, ensure_ascii=False, indent=2) + "\n")
+        yield from _quietly(write_learned(self.dataset, self.out))
         write_card(card, self.out)
         (self.out / CHECKPOINT_NAME).unlink(missing_ok=True)
         return card

@@ -14,8 +14,9 @@ from microscope_qc.core.wording import things
 from microscope_qc.ml.architectures.loading import open_task
 from microscope_qc.ml.cards import ModelCard
 from microscope_qc.ml.datasets import Dataset, LeftOutOfData
+from microscope_qc.ml.datasets.learned import LearnedShare, learned_share, read_learned
 from microscope_qc.ml.evaluation.report import Report
-from microscope_qc.ml.library import load_card
+from microscope_qc.ml.library import bundled_folder, load_card, model_folder
 from microscope_qc.ml.tasks.kinds import TASKS
 from microscope_qc.workflows.detection.pixel_fit import pixel_fit_words
 from microscope_qc.workflows.learning.kept_apart import other_classes, to_measure_on
@@ -28,8 +29,8 @@ _OF_TRUTH = ("recall", "f1", "map50", "map50_11", "map", "ap50")
 class Evaluation:
     """The result: the model's card, the data set, the number of images, and the metrics.
 
-    ``background`` counts the images without a box; ``left_out`` is what the annotations contain besides; ``sentences``
-    are about both.
+    ``background`` counts the images without a box; ``left_out`` is what the annotations contain besides; ``learned`` is
+    how much of it the model learned from, None where that is not known; ``sentences`` are about all of them.
     """
 
     card: ModelCard
@@ -38,12 +39,14 @@ class Evaluation:
     report: Report
     background: int = 0
     left_out: LeftOutOfData = field(default_factory=LeftOutOfData)
+    learned: LearnedShare | None = None
     sentences: list[str] = field(default_factory=list)
 
     def document(self) -> dict[str, object]:
         """Everything, as values that JSON can store."""
         about: dict[str, object] = {"model": self.card.name, "dataset": self.dataset, "pictures": self.pictures}
         about |= {"notes": self.sentences, "background_pictures": self.background, "left_out": self.left_out.document()}
+        about["learned_from"] = None if self.learned is None else self.learned.document()
         known = _without_unknown(self.report.document())
         return {**about, "classes": self.card.classes, **known}
 
@@ -104,14 +107,25 @@ def evaluate(
     if any(image.place for image in data.images):  # a project may have classes of which there was too little to learn
         data, others = data.known_to(card.classes)
     data = data.with_classes(card.classes)
+    known = read_learned(model_folder(model))
+    learned = None if known is None else (yield from learned_share(data, known))
     yield Progress(0, len(data.images), "pictures", "loading the model")
     from microscope_qc.ml.devices import use_threads
 
     use_threads()
     at = card.confidence if confidence is None else confidence
     report = yield from kind.measure(open_task(model, device=device), data, confidence=at, iou=iou)
-    said = [*read.sentences(), *told, *other_classes(others), *_pixel_sizes(card, data)]
-    return Evaluation(card, str(dataset), len(data.images), report, data.background, data.left_out, said)
+    said = [*read.sentences(), *told, *_learned(learned, model), *other_classes(others), *_pixel_sizes(card, data)]
+    return Evaluation(card, str(dataset), len(data.images), report, data.background, data.left_out, learned, said)
+
+
+def _learned(share: LearnedShare | None, model: str | Path) -> list[str]:
+    """What a user should know where the model was measured on pictures that it knows."""
+    if share is not None:
+        return share.sentences()
+    if model_folder(model).parent == bundled_folder():
+        return []  # it learned from drawn pictures
+    return ["Whether the model learned from some of the pictures is not known: it was trained by an older version."]
 
 
 def _pixel_sizes(card: ModelCard, data: Dataset) -> list[str]:
