@@ -24,7 +24,7 @@ HEAD_BYTES = 65536
 LARGEST_ROWS = 5_000_000
 LARGEST_DEPTH = 200
 DEEPEST_FOLDER = 8
-_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _XML_ENCODING = re.compile(rb"(?:\xef\xbb\xbf)?\s*<\?xml[^>]*?encoding\s*=\s*[\"']([A-Za-z0-9._-]+)")
 _XML_DECLARATION = re.compile(r"^\ufeff?\s*<\?xml[^>]*\?>")
 NO_FOLDERS = (".zarr", ".mqc")
@@ -81,7 +81,7 @@ def read_text(path: Path) -> str:
     """
     raw = read_bytes(path)
     try:
-        return raw.decode("utf-16" if raw[:2] in _UTF_16 else "utf-8-sig")
+        return raw.decode("utf-16" if raw[:2] in UTF_16 else "utf-8-sig")
     except UnicodeDecodeError as error:
         raise ExchangeError(f"{path.name} is not a text file in UTF-8.", hint="Save it as UTF-8.") from error
 
@@ -196,7 +196,7 @@ def _xml_text(raw: bytes) -> str:
 
     The parser itself knows few encodings, and none with several bytes for a character but those of Unicode.
     """
-    if raw[:2] in _UTF_16:
+    if raw[:2] in UTF_16:
         encoding = "utf-16"
     else:
         said = _XML_ENCODING.match(raw[:1000])

@@ -85,9 +85,12 @@ def _with_last(path: str, name: str) -> str:
 
 
 def _writable(path: str) -> str:
-    """The path with only such characters as every file system allows."""
+    """The path with only such characters as every file system allows, and no part that begins with a dot.
+
+    Those are hidden, and what was left behind half written is called so: readers of folders do not look at them.
+    """
     parts = (re.sub(r'[:*?"<>|\x00-\x1f]', "_", part).rstrip(". ") or "_" for part in path.split("/"))
-    return "/".join(parts)
+    return "/".join(re.sub(r"^\.+", lambda dots: "_" * len(dots[0]), part) for part in parts)
 
 
 def file_name_of(name: str) -> str:

@@ -11,6 +11,8 @@ from microscope_qc.exchange.format import AnnotationFormat, Candidate
 _FOLDER_ORDER = (".xml", ".json", ".geojson", ".txt", ".csv")
 """The first of these that a folder holds decides: text files and tables are there for many other reasons."""
 _MOST_FILES = 20
+_FEWEST_MARKS = 4
+"""Between the columns of a table of boxes, which has a class and four sides at least."""
 
 
 def _a_format(thing: object) -> AnnotationFormat:
@@ -93,14 +95,23 @@ def _of_folder(folder: Path) -> AnnotationFormat | None:
 
 
 def _of_file(file: Path) -> AnnotationFormat | None:
-    """The format that matches best; among equals the first in the list."""
+    """The format that matches best; among equals the first in the list.
+
+    A file whose suffix no format has may have been saved without one: what it begins with says which are asked.
+    """
     candidate, best, match = Candidate(file), None, Match.NONE
+    suffix = file.suffix.lower()
+    foreign = suffix not in suffixes()
+    if foreign:
+        suffix = _suffix_for(candidate)
     for name, known in FORMATS.items():
-        if file.suffix.lower() not in known.suffixes:
+        if suffix not in known.suffixes:
             continue
         try:
             fits = known.recognises(candidate)
         except ExchangeError:
+            if foreign:  # it only looked like one
+                continue
             raise
         except Exception as error:  # a plugin may raise anything; the other formats are still asked
             FORMATS.drop(name, error)
@@ -108,3 +119,15 @@ def _of_file(file: Path) -> AnnotationFormat | None:
         if fits > match:
             best, match = known, fits
     return best
+
+
+def _suffix_for(file: Candidate) -> str:
+    """The suffix that a file should have by its beginning, "" for what is no text."""
+    from microscope_qc.exchange.loading import UTF_16
+
+    wide = file.head.startswith(UTF_16)
+    if b"\0" in file.head and not wide:  # a slide, for example, which would be read whole
+        return ""
+    first, *_ = file.head.decode("utf-16" if wide else "utf-8-sig", "replace").lstrip().splitlines() or [""]
+    table = ".csv" if any(first.count(mark) >= _FEWEST_MARKS for mark in ",;\t") else ""
+    return {"{": ".json", "[": ".json", "<": ".xml"}.get(first[:1], table)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from microscope_qc.core.errors import ExchangeError
 from microscope_qc.exchange.document import class_code
-from microscope_qc.exchange.loading import expect, read_text, read_yaml
+from microscope_qc.exchange.loading import expect, read_head, read_text, read_yaml
 
 MOST_CLASSES = 100_000
 YAML_SUFFIXES = (".yaml", ".yml")
@@ -33,9 +34,20 @@ class YoloNames:
 
 
 def holds_no_labels(file: Path) -> bool:
-    """Whether a text file is known to be something else, by its name: ``README.dataset.txt``, ``classes.txt``."""
+    """Whether a text file is something else, by its name: ``README.dataset.txt``, ``classes.txt``.
+
+    Unless it begins with the numbers of a label: a picture may be called so.
+    """
     name = file.name.lower()
-    return name in _NO_LABELS or name.startswith("readme")
+    return (name in _NO_LABELS or name.startswith("readme")) and not _begins_with_label(file)
+
+
+def _begins_with_label(file: Path) -> bool:
+    words = read_head(file).split(b"\n", 1)[0].split()
+    try:
+        return len(words) >= 5 and all(math.isfinite(float(word)) for word in words)
+    except ValueError:
+        return False
 
 
 class NameFinder:
@@ -91,7 +103,7 @@ def _names_in(folder: Path) -> YoloNames | None:
     """Names that a folder holds; of two files that name the classes differently neither is believed."""
     found: dict[str, YoloNames] = {}
     for name in _LISTS:
-        if (folder / name).is_file():
+        if (folder / name).is_file() and holds_no_labels(folder / name):
             lines = [class_code(line) for line in read_text(folder / name).splitlines()]
             found[name] = YoloNames(tuple(lines[: max((n for n, line in enumerate(lines, 1) if line), default=0)]))
     for file in sorted(p for p in folder.iterdir() if p.suffix.lower() in YAML_SUFFIXES and p.is_file()):

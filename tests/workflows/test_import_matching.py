@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from microscope_qc.core.orientation import upright_pixels
 from microscope_qc.core.outline import Outline
 from microscope_qc.exchange.document import Document
 from microscope_qc.exchange.pictures import picture_path
-from microscope_qc.exchange.registry import FORMATS
+from microscope_qc.exchange.registry import FORMATS, detect_format
 from microscope_qc.project import Project
 from microscope_qc.slides import open_slide
 from microscope_qc.workflows.exchange.export import export_boxes
@@ -75,6 +76,56 @@ def test_slides_of_equal_names_come_back_exactly(name: str, equal: bool, make_pr
         summary = run_job(import_annotations(other, target, format=name))
         assert summary.boxes == len(PLACES) and not summary.unmatched
         assert boxes_by_path(other) == boxes_by_path(project)
+
+
+HOSTILE = (
+    "..a.png", ".b.png", "-rf.png", "=1+1.png", "%20 #1.png", "a&b<c>'d'.png", "part 1.5.png", "x.json.png",
+    "classes.png", "README.png", "train.png", "data.png", "obj.png", "裂纹 ü.png", "e .png", "._f.png",
+)  # fmt: skip
+FORBIDDEN = ('g"h?.png', "i:j*.png", "k|l.png", "m\\n.png")
+"""Where files are called so, too."""
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_slides_of_any_name_come_back(name: str, make_project: MakeProject, tmp_path: Path):
+    names = HOSTILE + (() if sys.platform == "win32" else FORBIDDEN)
+    known = FORMATS.get(name)
+    out = tmp_path / ("out" if known.is_folder else f"out{known.suffix}")
+    with make_project("given", tuple(f"S/{place}" for place in names)) as given:
+        given.classes.add("pore")
+        for number, slide in enumerate(given.slides):
+            rows = make_rows(1, y0=[1], x0=[number + 1], y1=[20], x1=[number + 12], class_id=[given.classes[0].id])
+            given.boxes.add(slide.id, rows)
+        run_job(export_boxes(given, out, name))
+    with make_project("taken", tuple(f"S/{place}" for place in names)) as taken:
+        run_job(import_annotations(taken, out))
+        found = boxes_by_path(taken)
+    assert {Path(path).name: xs for path, xs in found.items()} == {
+        place: [pytest.approx(number + 1, abs=1e-6)] for number, place in enumerate(names)
+    }
+
+
+@pytest.mark.parametrize("suffix", ["", ".5", ".bak"])
+@pytest.mark.parametrize("name", [name for name, known in FORMATS.items() if not known.is_folder])
+def test_a_file_saved_without_its_suffix_is_recognised(
+    name: str, suffix: str, make_project: MakeProject, tmp_path: Path
+):
+    out = tmp_path / f"cell 1{suffix}"
+    with make_project("given", PLACES[:1]) as given:
+        given.classes.add("pore")
+        rows = make_rows(1, y0=[1], x0=[2], y1=[20], x1=[30], class_id=[given.classes[0].id])
+        given.boxes.add(given.slides[0].id, rows)
+        run_job(export_boxes(given, out, name))
+    assert detect_format(out).name == name
+    with make_project("taken", PLACES[:1]) as taken:
+        run_job(import_annotations(taken, out))
+        assert list(boxes_by_path(taken).values()) == [[2]]
+
+
+def test_a_file_that_is_no_text_is_not_read_for_its_format(tmp_path: Path):
+    (tmp_path / "large.bin").write_bytes(bytes(100))
+    with pytest.raises(ExchangeError, match="not in an annotation format"):
+        detect_format(tmp_path / "large.bin")
 
 
 @pytest.mark.parametrize("name", ["coco", "voc", "yolo"])
