@@ -24,6 +24,10 @@ class Pending(Protocol):
     def size(self) -> int:
         """How many rows it concerns, at most."""
 
+    @property
+    def ahead(self) -> Ahead | None:
+        """What it makes of the findings, where that was worked out when it was written."""
+
     def write(self) -> None:
         """Write it, in any thread."""
 

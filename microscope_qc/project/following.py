@@ -48,20 +48,32 @@ class FindingChange:
             self._made = self.table.copy()
             self._write(self._made)
 
+    def changes(self) -> list[BoxChange]:
+        """What the table will tell, or has told, its listeners."""
+        if self._made is not None and len(self.gone) and len(self.come):
+            # listeners count on seeing one before the other
+            return [BoxChange("reset", self._made.rows["id"].copy())]
+        return [
+            BoxChange(kind, ids)
+            for kind, ids in (("removed", self.gone), ("added", self.come["id"]), ("updated", self.put["id"]))
+            if len(ids)
+        ]
+
+    def changed(self) -> BoxTable:
+        """Return the table as it will be, in any thread; nobody may write to it."""
+        if self._made is not None:
+            return self._made
+        table = self.table.copy()
+        self._write(table)
+        return table
+
     def apply(self, attempt: Attempt) -> None:
         """Change opinions and table, which tells its listeners."""
         self.opinions.take_over(self.said)
         if self._made is None:
             self._write(self.table, attempt)
             return
-        told = [
-            BoxChange(kind, ids)
-            for kind, ids in (("removed", self.gone), ("added", self.come["id"]), ("updated", self.put["id"]))
-            if len(ids)
-        ]
-        if len(self.gone) and len(self.come):  # listeners count on seeing one before the other
-            told = [BoxChange("reset", self._made.rows["id"].copy())]
-        attempt(self.table.take_over, self._made, told)
+        attempt(self.table.take_over, self._made, self.changes())
 
     def _write(self, table: BoxTable, attempt: Attempt = _call) -> None:
         if len(self.gone):

@@ -56,7 +56,7 @@ class PendingCommand:
     size: int = 0
     entry: LogEntry | None = None
     sets_aside: bool = False
-    _ahead: Ahead | None = None
+    ahead: Ahead | None = None
 
     def write(self) -> None:
         """Write everything in one transaction; when it fails, nothing is written and the project is free again."""
@@ -83,7 +83,7 @@ class PendingCommand:
         except BaseException:
             store.free(self)
             raise
-        self._ahead = store.changes_ahead(self.deltas, size=self.size)
+        self.ahead = store.changes_ahead(self.deltas, size=self.size)
 
     def finish(self) -> LogEntry | None:
         """Update memory to what was written and notify the listeners."""
@@ -98,7 +98,7 @@ class PendingCommand:
         if self.sets_aside:
             with store.database.begin() as connection:
                 store.log.load(connection)
-        store.follow(self.deltas, self.entry, ahead=self._ahead)
+        store.follow(self.deltas, self.entry, ahead=self.ahead)
         return self.entry
 
     def give_up(self) -> None:

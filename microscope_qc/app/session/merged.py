@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from microscope_qc.core.arrays import Ints, Rows
-from microscope_qc.core.boxes import BOX_DTYPE, BoxTable
+from microscope_qc.core.boxes import BOX_DTYPE, BoxChange, BoxTable
 
 if TYPE_CHECKING:
     from microscope_qc.project import Project
+    from microscope_qc.project.commands import Ahead
 
 NO_SLIDE = 0
+MUCH = 32
+"""A change of less than this part of a table is made in it."""
 
 
 class MergedTable(BoxTable):
@@ -62,6 +65,12 @@ class MergedTable(BoxTable):
             self._known, self._slides = self._known[keep], self._slides[keep]
             self.remove(ids)
 
+    def take_over(self, other: BoxTable, changes: Sequence[BoxChange]) -> None:
+        """Become ``other``, a table of the same slides."""
+        assert isinstance(other, MergedTable)
+        self._known, self._slides = other._known, other._slides
+        super().take_over(other, changes)
+
 
 def together(parts: Sequence[Rows]) -> Rows:
     """The rows of several slides, one slide after the other."""
@@ -92,6 +101,50 @@ class SpareTable:
         """Whether it is the table over these slides as they are now."""
         now = project, slide_ids, project.boxes.version
         return now == (self.project, self.slide_ids, self.version)
+
+
+@dataclass(frozen=True, slots=True)
+class MadeAhead:
+    """What a large change makes of the table over several slides, made while it is written.
+
+    Attributes
+    ----------
+    slide_ids
+        The slides that change.
+    change
+        What the table tells then: all of them change in one way.
+    """
+
+    of: MergedTable
+    slide_ids: frozenset[int]
+    change: BoxChange
+    table: MergedTable
+
+    def fits(self, table: MergedTable | None, told: Sequence[tuple[int, BoxChange]]) -> bool:
+        """Whether this is what the changes that slides have told make of a table."""
+        if table is not self.of or any(change.kind != self.change.kind for _, change in told):
+            return False
+        if len(told) != len(self.slide_ids) or {slide_id for slide_id, _ in told} != self.slide_ids:
+            return False
+        return sum(len(change.ids) for _, change in told) == len(self.change.ids)
+
+
+def made_ahead(table: MergedTable, tables: Mapping[int, BoxTable], ahead: Ahead) -> MadeAhead | None:
+    """Work out in any thread what a change makes of the table over ``tables``, by slide id.
+
+    None where it changes little of it, or slides in different ways: it is better followed slide by slide then.
+    """
+    changes = [(slide_id, change) for slide_id, change in ahead.changes if slide_id in tables and len(change.ids)]
+    told = {slide_id: change.changes() for slide_id, change in changes}
+    kinds = {tell.kind for tells in told.values() for tell in tells}
+    if len(kinds) != 1 or kinds == {"reset"}:
+        return None
+    told = {slide_id: tells for slide_id, tells in told.items() if tells}
+    ids = np.sort(np.concatenate([tells[0].ids for tells in told.values()]))
+    if len(ids) * MUCH < len(table):
+        return None
+    changed = {slide_id: change.changed() for slide_id, change in changes}
+    return MadeAhead(table, frozenset(told), BoxChange(kinds.pop(), ids), merged({**tables, **changed}))
 
 
 def rows_of(table: BoxTable, ids: Ints) -> Rows:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
@@ -10,7 +11,16 @@ import numpy as np
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 
-from microscope_qc.app.session.merged import MergedTable, PixelSizes, SpareTable, merged, rows_of, together
+from microscope_qc.app.session.merged import (
+    MadeAhead,
+    MergedTable,
+    PixelSizes,
+    SpareTable,
+    made_ahead,
+    merged,
+    rows_of,
+    together,
+)
 from microscope_qc.app.session.shown import ShownBoxes
 from microscope_qc.app.session.shown_in_scope import ShownInScope
 from microscope_qc.core.boxes import BoxChange, BoxTable
@@ -21,8 +31,11 @@ if TYPE_CHECKING:
     from microscope_qc.app.session.scope import Scope
     from microscope_qc.core.arrays import Ints
     from microscope_qc.project import Project
+    from microscope_qc.project.commands import Ahead
     from microscope_qc.project.parts.tables import ReadTables
     from microscope_qc.project.records import SlideRecord
+
+log = logging.getLogger(__name__)
 
 AT_ONCE = 5_000
 """More findings than this are put together in a thread; what was shown before stays until they are there."""
@@ -79,6 +92,7 @@ class ScopedFindings:
         self._loading = False
         self._sizes: PixelSizes | None = None
         self._spare: SpareTable | None = None
+        self._made_ahead: tuple[int, int, MadeAhead] | None = None  # made at these numbers of builds and changes
         state.scope.changed.connect(self.sync)
 
     # -- for the views -----------------------------------------------------------------------------------------------
@@ -168,6 +182,8 @@ class ScopedFindings:
     def release(self) -> None:
         """Follow the changes since :meth:`hold`."""
         held, self._held = self._held or [], None
+        if self._take_made_ahead(held):
+            return
         if any(change.kind == "reset" for _, change in held):
             for slide_id, change in held:
                 self._follow(slide_id, change)
@@ -178,6 +194,30 @@ class ScopedFindings:
                 if change.kind == kind and slide_id in self._links:
                     ids_of.setdefault(slide_id, []).append(change.ids)
             self._follow_many(kind, ids_of)
+
+    def make_ahead(self, ahead: Ahead) -> None:
+        """Work out what a large change makes of the table, in the thread that wrote it; following it is quick then."""
+        build, changes, own, links = self._build, self._changes, self._own, list(self._links.items())
+        if own is None:
+            return
+        try:
+            made = made_ahead(own, {number: table for number, (table, _) in links}, ahead)
+            self._made_ahead = None if made is None else (build, changes, made)
+        except Exception:  # it is written: following it says what is wrong, if it still is
+            log.exception("what a change makes of the findings of all slides was not worked out ahead")
+
+    def _take_made_ahead(self, told: Sequence[tuple[int, BoxChange]]) -> bool:
+        """Take over what was made ahead, if it is what slides have told."""
+        found, self._made_ahead = self._made_ahead, None
+        if found is None:
+            return False
+        build, changes, made = found
+        if (build, changes + len(told)) != (self._build, self._changes) or not made.fits(self._own, told):
+            return False
+        made.of.take_over(made.table, ())
+        self._own_shown.follow(made.change)
+        self.changed.emit(made.change)
+        return True
 
     def follow_slide(self, change: BoxChange) -> None:
         """The slide on screen changed."""
@@ -363,7 +403,7 @@ class ScopedFindings:
         self._changes += 1
         if self._held is not None:
             self._held.append((slide_id, change))
-        else:
+        elif not self._take_made_ahead([(slide_id, change)]):
             self._follow(slide_id, change)
 
     def _follow_many(self, kind: str, ids_of: Mapping[int, list[Ints]]) -> None:

@@ -14,7 +14,7 @@ from microscope_qc.project import commands
 if TYPE_CHECKING:
     from microscope_qc.app.session.state import SessionState
     from microscope_qc.project import Project
-    from microscope_qc.project.commands import Pending
+    from microscope_qc.project.commands import Ahead, Pending
     from microscope_qc.project.records import LogEntry
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class Writing:
                 raise
             done(command.finish())
             return
-        large = self._large = _Large(command)
+        large = self._large = _Large(command, session.scoped.make_ahead)
         session.jobs.run(
             large.job(),
             command.title,
@@ -97,8 +97,9 @@ class Writing:
 class _Large:
     """A command that a worker writes; whoever asks first writes it, once, and others wait for that."""
 
-    def __init__(self, command: Pending) -> None:
+    def __init__(self, command: Pending, make_ahead: Callable[[Ahead], object]) -> None:
         self.command = command
+        self._make_ahead = make_ahead
         self._lock = threading.Lock()
         self._tried = False
 
@@ -106,6 +107,8 @@ class _Large:
         """Write it as a job."""
         yield Progress(0, 0, "", "writing")
         self.write()
+        if self.command.ahead is not None:
+            self._make_ahead(self.command.ahead)
 
     def write(self) -> None:
         """Write it, if nobody has."""

@@ -31,7 +31,7 @@ class PendingStep:
     done: LogEntry | None = None
     refused: bool = False
     size: int = 0
-    _ahead: Ahead | None = None
+    ahead: Ahead | None = None
 
     @property
     def title(self) -> str:
@@ -65,7 +65,7 @@ class PendingStep:
         finally:
             if self.done is None:
                 self.store.free(self)
-        self._ahead = self.store.changes_ahead(self.deltas, size=self.size)
+        self.ahead = self.store.changes_ahead(self.deltas, size=self.size)
 
     def _take_off(self) -> None:
         """Take what cannot be done off the undo stack."""
@@ -83,7 +83,7 @@ class PendingStep:
         self.store.free(self)
         if not self.store.closed:
             self.store.log.load()
-            self.store.follow(self.deltas, self.done, ahead=self._ahead)
+            self.store.follow(self.deltas, self.done, ahead=self.ahead)
         return self.done
 
     def refuse(self) -> None:

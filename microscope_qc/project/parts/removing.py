@@ -8,6 +8,7 @@ from typing import Any
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.wording import things
 from microscope_qc.project import findings
+from microscope_qc.project.commands import Ahead
 from microscope_qc.project.deltas import Delta, box_columns, columns_of
 from microscope_qc.project.records import LogEntry, SlideRecord
 from microscope_qc.project.store import PendingCommand, Store
@@ -27,6 +28,11 @@ class PendingRemoval:
         one = slides[0] if len(slides) == 1 else None
         self.title = f"Remove slide {one.name}" if one is not None else f"Remove {len(slides)} slides"
         self._pending: PendingCommand = store.prepare(self.title, [], slide_id=None if one is None else one.id)
+
+    @property
+    def ahead(self) -> Ahead | None:
+        """What it makes of the findings, where that was worked out when it was written."""
+        return self._pending.ahead
 
     def write(self) -> None:
         """Read what belongs to the slides and remove everything in one transaction, or nothing when that fails."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,13 @@ from hypothesis import strategies as st
 from panels_support import findings, write_picture
 
 from microscope_qc.app.session import scoped
+from microscope_qc.app.session.merged import MergedTable
 from microscope_qc.app.session.scope import SETTING, ScopeKind
 from microscope_qc.app.session.session import Session
 from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.errors import ProjectError
 from microscope_qc.project import Project, commands
-from microscope_qc.project.commands import LARGE
+from microscope_qc.project.commands import LARGE, Pending
 from microscope_qc.project.parts import tables
 
 pytestmark = pytest.mark.window
@@ -177,6 +179,42 @@ def test_a_change_of_all_slides_is_told_once(
     check(session, filled)
 
 
+def test_what_is_made_ahead_is_taken_over(session: Any, filled: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "LARGE", -1)
+    session.scope.set_kind("all")
+    project, found = session.project, session.scoped
+    told: list[Any] = []
+    found.changed.connect(lambda change: told.append((change.kind, len(change.ids), len(found.table))))
+    monkeypatch.setattr(scoped, "together", lambda _: pytest.fail("the rows were put together by the window"))
+    monkeypatch.setattr(MergedTable, "put", lambda *_: pytest.fail("the rows were written by the window"))
+    every = found.table.rows["id"].copy()
+    carry_out(session, project.boxes.prepare_edit(every, title="Choose", chosen=True))
+    assert told == [("updated", 36, 36)] and found.table.chosen.all()
+    project.boxes.delete(every[::2], carry_out=partial(carry_out, session))
+    carry_out(session, project.history.prepare_step(undo=True))
+    assert told[1:] == [("removed", 18, 18), ("added", 18, 36)]
+    check(session, filled)
+    ids = project.boxes.table(filled[1]).rows["id"].copy()  # one slide tells for itself
+    carry_out(session, project.boxes.prepare_edit(ids, title="Reject", state=2))
+    assert told[3:] == [("updated", 12, 36)]
+    check(session, filled)
+
+
+def test_what_was_made_ahead_of_another_change_is_dropped(
+    session: Any, filled: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "LARGE", -1)
+    session.scope.set_chosen(filled[:2])
+    session.scope.set_kind("selected")
+    project = session.project
+    command = project.boxes.prepare_edit(session.scoped.table.rows["id"].copy(), title="Choose", chosen=True)
+    command.write()
+    session.scoped.make_ahead(command.ahead)
+    session.scope.set_kind("all")  # the same table, with one slide more
+    command.finish()
+    check(session, filled)
+
+
 STEPS = st.lists(
     st.tuples(
         st.sampled_from(["kind", "chosen", "slide", "add", "edit", "delete", "undo", "filter", "many", "many"]),
@@ -220,29 +258,40 @@ def take(session: Any, slides: list[int], step: str, which: int, some: set[int],
         project.history.undo()
         return -1
     elif step == "many":
-        return take_many(project, slides, which, large=bool(some))
+        return take_many(session, slides, which, large=bool(some))
     elif step == "filter":
         session.set_filter(states=frozenset({ReviewState.UNREVIEWED}) if which else None)
     return 0
 
 
-def take_many(project: Any, slides: list[int], which: int, *, large: bool) -> int:
+def take_many(session: Any, slides: list[int], which: int, *, large: bool) -> int:
     """Change the findings of all slides in one step, as a large one or not; returns the number of steps."""
+    project = session.project
     rows = [project.boxes.table(number).rows for number in slides]
     every = np.concatenate([found["id"] for found in rows])
     commands.LARGE = -1 if large else LARGE
     try:
         if which == 0:
-            project.boxes.add_many({number: findings(project.classes)[:3] for number in slides}, title="Import")
+            pending, _ = project.boxes.prepare({number: findings(project.classes)[:3] for number in slides})
+            carry_out(session, pending)
         elif which == 1 and len(every):
-            project.boxes.delete(np.concatenate([found["id"][1:3] for found in rows if len(found) > 1] or [every[:1]]))
+            some = np.concatenate([found["id"][1:3] for found in rows if len(found) > 1] or [every[:1]])
+            project.boxes.delete(some, carry_out=partial(carry_out, session))
         elif any((found["note"] != f"n{len(every)}").any() for found in rows):
-            project.boxes.edit(every, title="Note", note=f"n{len(every)}")
+            carry_out(session, project.boxes.prepare_edit(every, title="Note", note=f"n{len(every)}"))
         else:
             return 0
         return 1
     finally:
         commands.LARGE = LARGE
+
+
+def carry_out(session: Any, command: Pending) -> None:
+    """Carry a command out as a worker and the window do together."""
+    command.write()
+    if command.ahead is not None:
+        session.scoped.make_ahead(command.ahead)
+    command.finish()
 
 
 def check(session: Any, slides: list[int]) -> None:
