@@ -117,6 +117,13 @@ def test_the_same_as_pycocotools() -> None:
     # COCO samples the curve at 101 points, this program integrates it
     assert report["map50"] == pytest.approx(judge.stats[1], abs=0.01)
     assert report["map"] == pytest.approx(judge.stats[0], abs=0.01)
+    for index, code in enumerate("AB"):
+        own = judge.eval["precision"][0, :, index, 0, 2].mean()
+        assert report["per_class"][code]["ap50"] == pytest.approx(own, abs=0.01)
+    judge.params.recThrs = np.linspace(0, 1, 11)
+    judge.evaluate()
+    judge.accumulate()
+    assert report["map50_11"] == pytest.approx(judge.eval["precision"][0, :, :, 0, 2].mean())
 
 
 def test_what_was_divided_by_nothing_is_not_shown_as_zero():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.stats import binomtest
 
 from microscope_qc.ml.evaluation.bootstrap import LEAST_PLACES, Draws, MatchedFindings, interval_of
 from microscope_qc.ml.evaluation.detection import Tally, average_precision
@@ -157,7 +158,10 @@ def test_calibration_says_what_share_is_right() -> None:
         right = number % 4 != 0
         _add(tally, [(0, 0, 10, 10, 0, 0.75)], [(0, 0, 10, 10, 0)] if right else [(50, 50, 60, 60, 0)])
     curves = tally.curves()
-    assert curves["calibration"] == [[0.75, 0.75, 100.0]]
+    ((confidence, share, count, low, high),) = curves["calibration"]
+    assert (confidence, share, count) == (0.75, 0.75, 100)
+    known = binomtest(75, 100).proportion_ci(0.95, method="exact")
+    assert (low, high) == (pytest.approx(known.low, abs=1e-4), pytest.approx(known.high, abs=1e-4))
     assert curves["pr A"][-1][:2] == [0.75, 0.75]
 
 

@@ -308,6 +308,17 @@ class Dataset:
         names = [own.get(code, name) for code, name in zip(classes, full_names(classes), strict=True)]
         return replace(self, classes=list(classes), images=images, names=names)
 
+    def as_one_class(self, code: str) -> Dataset:
+        """The same images, where every defect is of one class."""
+        images = [
+            replace(
+                image, labels=np.zeros(len(image.boxes), np.int64),
+                whole=image.whole if image.whole in (None, NO_CLASS) else 0,
+            )
+            for image in self.images
+        ]  # fmt: skip
+        return replace(self, classes=[code], images=images, names=full_names([code]))
+
     def known_to(self, classes: list[str]) -> tuple[Dataset, dict[str, int]]:
         """As :meth:`with_classes`, where boxes of other classes are neither defects nor background.
 

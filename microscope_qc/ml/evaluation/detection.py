@@ -16,13 +16,12 @@ from microscope_qc.ml.evaluation.bootstrap import (
     interval_of,
     mean_over_classes,
 )
+from microscope_qc.ml.evaluation.curves import reliability, thinned
 
 COCO_IOU = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
 SIZES_PX = {"small": (0.0, 32.0), "medium": (32.0, 96.0), "large": (96.0, np.inf)}
 """Square root of the area."""
 _SAME_PLACE = _HALF = 0.5
-_MOST_POINTS = 201
-_BINS = 10
 Intervals = dict[str, Interval]
 
 
@@ -231,21 +230,20 @@ class Tally:
         return result
 
     def curves(self) -> dict[str, list[list[float]]]:
-        """Points of curves: "pr CODE" as recall, precision, confidence; "calibration" as confidence, share right, n."""
+        """Points of curves.
+
+        "pr CODE": recall, precision, confidence; "calibration": see
+        :func:`microscope_qc.ml.evaluation.curves.reliability`.
+        """
         found = self.matches(iou=_HALF)
         curves: dict[str, list[list[float]]] = {}
         for index in found.true_classes:
             mine = found.of_class(index)
             good, seen = np.cumsum(mine.hit), np.arange(1, len(mine.hit) + 1)
             points = np.column_stack([good / len(mine.truth_label), good / seen, mine.score])
-            kept = np.unique(np.linspace(0, max(len(points) - 1, 0), _MOST_POINTS).astype(int))[: len(points)]
-            curves[f"pr {self.classes[index]}"] = np.round(points[kept], 4).tolist()
-        bins = np.minimum((found.score * _BINS).astype(int), _BINS - 1)
-        curves["calibration"] = [
-            [round(float(found.score[here].mean()), 4), round(float(found.hit[here].mean()), 4), float(here.sum())]
-            for here in (bins == number for number in range(_BINS))
-            if here.any()
-        ]
+            curves[f"pr {self.classes[index]}"] = thinned(points)
+        if len(found.score):
+            curves["calibration"] = reliability(found.score, found.hit)
         return curves
 
     def confusion(self, *, confidence: float, iou: float = 0.5) -> np.ndarray:

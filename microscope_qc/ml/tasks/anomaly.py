@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from microscope_qc.ml.cards import ModelCard
-from microscope_qc.ml.tasks.classify import check_windows
-from microscope_qc.ml.tasks.kinds import TaskKind
+from microscope_qc.ml.tasks.classify import WindowScores, check_windows
 
 
-class AnomalyDetection(TaskKind):
+class AnomalyDetection(WindowScores):
     """Scores of windows, a map of them, and boxes around anomalies."""
 
     name, title, does, model = (
         "anomaly", "Anomaly detection", "finds anomalies", "an anomaly model",
     )  # fmt: skip
+    headline = {"f1": "F1", "auroc": "AUROC", "auprc": "AUPRC"}  # noqa: RUF012 - not changed
     learns_from_boxes = False
+    one_class = True
 
     def check(self, card: ModelCard) -> None:
         """See :class:`TaskKind`."""

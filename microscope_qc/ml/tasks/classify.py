@@ -2,14 +2,70 @@
 
 from __future__ import annotations
 
+import math
+from typing import TYPE_CHECKING
+
+from microscope_qc.core.jobs import Job
+from microscope_qc.core.wording import things
 from microscope_qc.ml.cards import ModelCard
 from microscope_qc.ml.tasks.kinds import TaskKind
 
+if TYPE_CHECKING:
+    from microscope_qc.ml.datasets.records import Dataset
+    from microscope_qc.ml.evaluation.report import Report
+    from microscope_qc.ml.tasks.base import Task
 
-class Classification(TaskKind):
+
+_SHOWN = (
+    (("accuracy", "accuracy"), ("f1", "macro F1"), ("f1_micro", "micro F1")),
+    (("precision", "precision"), ("recall", "recall"), ("auroc", "AUROC"), ("auprc", "AUPRC")),
+)
+
+
+class WindowScores(TaskKind):
+    """A task whose models score windows."""
+
+    def measure(
+        self, task: Task, dataset: Dataset, *, confidence: float | None = None, iou: float = 0.5
+    ) -> Job[Report]:
+        """Accuracy, F1, AUROC and AUPRC of windows or pictures, see :class:`TaskKind`; no box is compared."""
+        from microscope_qc.ml.evaluation.on_windows import tally_windows
+        from microscope_qc.ml.tasks.images import TaskScorer
+
+        tally = yield from tally_windows(TaskScorer(task), dataset)
+        return tally.report(confidence=task.card.confidence if confidence is None else confidence)
+
+    def words(self, report: Report) -> list[str]:
+        """See :class:`TaskKind`."""
+        of = report.figures
+        lines = [
+            f"at confidence {report.confidence:g}, {of['count']:g} windows or pictures, {of['truth']:g} of them with a "
+            f"defect, in {things(int(of['places']), 'place')}:"
+        ]
+        lines += ["  ".join(_with_interval(report, name, words) for name, words in row) for row in _SHOWN]
+        if not report.intervals:
+            lines.append("too few places for intervals")
+        return lines + [
+            f"{code:<16} " + "  ".join(f"{words} {_number(own[name])}" for name, words in _SHOWN[1])
+            + f"  F1 {_number(own['f1'])}  ({own['truth']:g})"
+            for code, own in report.per_class.items()
+        ]  # fmt: skip
+
+
+def _with_interval(report: Report, name: str, words: str) -> str:
+    sides = report.intervals.get(name)
+    return f"{words} {_number(report.figures[name])}" + ("" if sides is None else f" [{sides[0]:.3f}, {sides[1]:.3f}]")
+
+
+def _number(value: float) -> str:
+    return f"{value:.3f}" if math.isfinite(value) else "–"
+
+
+class Classification(WindowScores):
     """Scores of windows, a map of them, and boxes from class activation maps."""
 
     name, title, does, model = "classify", "Classification of windows", "classifies windows", "a classifier of windows"
+    headline = {"accuracy": "accuracy", "f1": "macro F1", "auroc": "AUROC"}  # noqa: RUF012 - not changed
 
     def check(self, card: ModelCard) -> None:
         """See :class:`TaskKind`."""

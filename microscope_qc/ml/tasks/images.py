@@ -57,3 +57,17 @@ class TaskFinder:
         # outside the except block, because the traceback holds the tensors that fill the memory
         half = len(images) // 2
         return self.find(images[:half]) + self.find(images[half:])
+
+
+class TaskScorer:
+    """A task that slides windows as :class:`microscope_qc.ml.evaluation.on_windows.Scorer`."""
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        self.card: ModelCard = task.card
+
+    def scores(self, image: np.ndarray) -> np.ndarray:
+        """Confidence of each class in each window, (classes, rows, columns)."""
+        (result,) = find(self._task, [image])
+        assert result.heat is not None  # tasks that slide windows have scores
+        return result.heat

@@ -37,6 +37,8 @@ class TaskKind:
         the region of a run starts. Windows slid over tiles have a lattice of their own.
     learns_from_boxes
         Whether a data set without boxes is useless.
+    one_class
+        Whether all classes of a data set are one to it: something that is not normal.
     """
 
     name: str
@@ -46,6 +48,7 @@ class TaskKind:
     headline: Mapping[str, str] = {}
     on_lattice = False
     learns_from_boxes = True
+    one_class = False
 
     def check(self, card: ModelCard) -> None:
         """Check what a card of this task must contain.

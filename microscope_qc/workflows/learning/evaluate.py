@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,7 +58,11 @@ class Evaluation:
 
 def _without_unknown(figures: dict[str, Any]) -> dict[str, Any]:
     """None for what nothing was divided by: it is not known, and not 0."""
-    known = {name: _without_unknown(value) if isinstance(value, dict) else value for name, value in figures.items()}
+    known = {
+        name: _without_unknown(value) if isinstance(value, dict)
+        else None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in figures.items()
+    }  # fmt: skip
     for count, names in (("truth", _OF_TRUTH), ("finds", ("precision",))):
         if known.get(count) == 0:
             known |= {name: None for name in names if name in known}
@@ -104,7 +109,9 @@ def evaluate(
     read = yield from read_dataset(dataset, model_um=card.pixel_size_um)
     data, told = to_measure_on(read, part)
     others: dict[str, int] = {}
-    if any(image.place for image in data.images):  # a project may have classes of which there was too little to learn
+    if kind.one_class:
+        data = data.as_one_class(card.classes[0])
+    elif any(image.place for image in data.images):  # a project may have classes of which there was too little to learn
         data, others = data.known_to(card.classes)
     data = data.with_classes(card.classes)
     known = read_learned(model_folder(model))

@@ -1,0 +1,139 @@
+"""Compares the scores of windows with the truth of a data set: whole pictures where these have a class, else windows.
+
+A picture's score of a class is that of its strongest window. Windows are taken side by side. One is of a class when at
+least half of a defect lies in it, or half of it lies in a defect; of several classes it is that of which it shows most.
+Windows that show less of a defect, or a place of which nobody has said what it is, do not count.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from microscope_qc.core.arrays import Flags, Ints
+from microscope_qc.core.geometry import Region, TileGrid
+from microscope_qc.core.jobs import Job, Progress
+from microscope_qc.ml.cards import ModelCard
+from microscope_qc.ml.datasets.records import NO_CLASS, AnnotatedImage, Dataset
+from microscope_qc.ml.evaluation.classification import ClassTally
+from microscope_qc.ml.tiling import model_tile_shape, slide_scale, tile_size
+
+_HALF = 0.5
+_PLACE_WINDOWS = 8
+"""Side of a place of a large image, in windows."""
+
+
+class Scorer(Protocol):
+    """Scores the windows of images at its card's pixel size."""
+
+    card: ModelCard
+
+    def scores(self, image: np.ndarray) -> np.ndarray:
+        """Confidence of each class in each window of an image, uint8 (h, w, 3): (classes, rows, columns)."""
+
+
+def tally_windows(scorer: Scorer, dataset: Dataset) -> Job[ClassTally]:
+    """Compare the scores of a classifier with a data set, whose labels are indices into the classes of the model.
+
+    Where some pictures have a class as a whole, those that have none are left out.
+    """
+    tally = ClassTally(list(dataset.classes))
+    whole = any(image.whole is not None for image in dataset.images)
+    groups: dict[str, int] = {}
+    for number, image in enumerate(dataset.images):
+        yield Progress(number, len(dataset.images), "pictures", image.path.name)
+        if whole:
+            if image.whole is not None:
+                scores = np.max([seen.heat.max(axis=(1, 2)) for seen in _heats(scorer, image)], axis=0)
+                label = len(dataset.classes) if image.whole == NO_CLASS else image.whole
+                tally.add(scores[None], np.array([label]), np.array([groups.setdefault(image.key, len(groups))]))
+            continue
+        for seen in _heats(scorer, image, side_by_side=True):
+            _add_windows(tally, scorer.card, image, seen=seen, first_place=number << 32)
+    yield Progress(len(dataset.images), len(dataset.images), "pictures")
+    return tally
+
+
+@dataclass(frozen=True, slots=True)
+class _SeenTile:
+    """A tile, the scores (classes, rows, columns) of its windows, and how many slide pixels a model pixel has.
+
+    Windows that begin before ``new_from`` (y, x) are in another tile too.
+    """
+
+    tile: Region
+    heat: np.ndarray
+    scale: tuple[float, float]
+    new_from: tuple[int, int]
+
+
+def _heats(scorer: Scorer, image: AnnotatedImage, *, side_by_side: bool = False) -> Iterator[_SeenTile]:
+    card = scorer.card
+    with image.opened() as mosaic:
+        scale = slide_scale(card.pixel_size_um, image.pixel_size_um or mosaic.pixel_size_um)
+        side, overlap = tile_size(card.tile_px, card.overlap_px, scale=scale)
+        grid = TileGrid(Region(*image.area), side, 0 if side_by_side else overlap)
+        rows, columns = (starts.tolist() for starts in grid.starts)
+        for tile in grid:
+            row, column = rows.index(tile.y0), columns.index(tile.x0)
+            new_from = (rows[row - 1] + side if row else tile.y0, columns[column - 1] + side if column else tile.x0)
+            heat = scorer.scores(mosaic.read_scaled(tile, model_tile_shape(tile, scale)))
+            yield _SeenTile(tile, heat, scale, new_from)
+
+
+def _add_windows(
+    tally: ClassTally, card: ModelCard, image: AnnotatedImage, *, seen: _SeenTile, first_place: int
+) -> None:
+    windows, tile, scale = card.windows, seen.tile, np.array(seen.scale)
+    assert windows is not None  # models that slide windows have them
+    every = math.ceil(windows.window_px / windows.stride_px)
+    places = (np.arange(0, length, every) for length in seen.heat.shape[1:])
+    rows, columns = (axis.ravel() for axis in np.meshgrid(*places, indexing="ij"))
+    start = np.stack([rows, columns], axis=1) * windows.stride_px * scale + [tile.y0, tile.x0]
+    boxes = np.concatenate([start, start + windows.window_px * scale], axis=1)
+    inside = (boxes[:, 2:] <= np.array([tile.y1, tile.x1]) + _HALF).all(axis=1)
+    new = (start >= np.array(seen.new_from) - _HALF).all(axis=1)
+    labels, counts = window_labels(boxes, image, none=len(tally.classes))
+    kept = inside & new & counts
+    place = np.floor(start / (windows.window_px * _PLACE_WINDOWS * scale)).astype(np.int64)
+    numbers = first_place + (place[:, 0] << 16) + place[:, 1]
+    tally.add(seen.heat[:, rows, columns].T[kept], labels[kept], numbers[kept])
+
+
+def window_labels(windows: np.ndarray, image: AnnotatedImage, *, none: int) -> tuple[Ints, Flags]:
+    """True class of each window (n,), ``none`` where it shows nothing, and whether it counts (n,).
+
+    Parameters
+    ----------
+    windows : ndarray, (n, 4)
+        y0, x0, y1, x1 in the pixels of the image.
+    """
+    labels = np.full(len(windows), none, np.int64)
+    counts: Flags = np.all(_shared(windows, image.open_boxes) <= 0, axis=1)
+    if not len(image.boxes):
+        return labels, counts
+    shared = _shared(windows, image.boxes)
+    areas = np.minimum(_areas(windows)[:, None], _areas(image.boxes)[None])
+    shown = shared >= _HALF * np.maximum(areas, 1e-9)
+    strongest = np.where(shown, shared, 0).argmax(axis=1)
+    true = shown.any(axis=1)
+    labels[true] = image.labels[strongest[true]]
+    counts &= true | ~(shared > 0).any(axis=1)
+    return labels, counts
+
+
+def _shared(windows: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """Pixels that each window and each box share, (n, k)."""
+    low = np.maximum(windows[:, None, :2], boxes[None, :, :2])
+    high = np.minimum(windows[:, None, 2:], boxes[None, :, 2:])
+    shared: np.ndarray = np.prod(np.maximum(high - low, 0), axis=2)
+    return shared
+
+
+def _areas(boxes: np.ndarray) -> np.ndarray:
+    areas: np.ndarray = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
+    return areas
