@@ -62,7 +62,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "batch": ("detection", "the same on all slides of projects, by several processes or machines"),
         "mask": ("masks", "where detections scan a slide: as a picture, and from one"),
         "compare": ("detection", "what two detections of a slide both found, and what only one did"),
-        "models": ("learning", "list the bundled models, or the networks there are"),
+        "models": ("models", "the models at hand: list, compare, put in use, export and import them"),
         "train": ("learning", "train a model from projects or annotated pictures"),
         "evaluate": ("learning", "measure a model on a project or annotated pictures"),
         "dataset": (

@@ -44,7 +44,7 @@ def _register_detect(subparsers: Any) -> None:
     detect.add_argument(
         "--first", type=region_argument, metavar="Y0,X0,Y1,X1", help="begin here, then do the rest, in slide pixels"
     )
-    _add_how(detect)
+    _add_how(detect, "name or folder of a model (default: the one in use in the project)", required=False)
     detect.set_defaults(handler=_detect)
 
 
@@ -62,7 +62,7 @@ def _register_batch(subparsers: Any) -> None:
     batch.add_argument(
         "--workers", type=whole_number, metavar="N", help="processes on this computer (default: one per device)"
     )
-    _add_how(batch)
+    _add_how(batch, "name or folder of a model", required=True)
     batch.set_defaults(handler=_batch)
 
 
@@ -84,10 +84,10 @@ def _register_compare(subparsers: Any) -> None:
     compare.set_defaults(handler=_compare)
 
 
-def _add_how(parser: argparse.ArgumentParser) -> None:
+def _add_how(parser: argparse.ArgumentParser, model: str, *, required: bool) -> None:
     """What one detection and a batch of them are told alike."""
     add_plane_options(parser, "look at")
-    parser.add_argument("--model", required=True, metavar="MODEL", help="name of a bundled model, or a model's folder")
+    parser.add_argument("--model", required=required, metavar="MODEL", help=model)
     parser.add_argument("--device", default="auto", metavar="auto|cpu|cuda:0", help="what computes (default auto)")
     parser.add_argument("--fresh", action="store_true", help="begin again instead of continuing")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
@@ -128,6 +128,7 @@ def _detect(args: argparse.Namespace) -> int:
     from microscope_qc.workflows.detection.batch import require_folder_of_masks
     from microscope_qc.workflows.detection.many import detect_many
     from microscope_qc.workflows.detection.run import choose_model
+    from microscope_qc.workflows.models.shelf import named_model
     from microscope_qc.workflows.scenes import chosen_plane
 
     region, first = (None if given is None else Region(*given) for given in (args.region, args.first))
@@ -142,6 +143,7 @@ def _detect(args: argparse.Namespace) -> int:
                 print(f"{slides[0].name}: {area.words}", flush=True)
         elif args.mask is not None:
             require_folder_of_masks(len(slides), args.mask)
+        args.model = named_model(args.model, project)
         model = choose_model(args.model)
         _say_pixel_fit(model.card, slides)
         job = detect_many(
@@ -219,13 +221,14 @@ def _batch(args: argparse.Namespace) -> int:
     from microscope_qc.core.errors import InputError, MicroscopeQCError
     from microscope_qc.workflows.detection.batch import batch, require_mask_for_each
     from microscope_qc.workflows.detection.run import choose_model
+    from microscope_qc.workflows.models.shelf import named_model
 
     if args.workers is not None and args.workers < 1:
         raise InputError("There must be at least one worker.")
     share_processor()
     if args.mask is not None:
         require_mask_for_each(args.projects, args.mask)
-    model = choose_model(args.model)
+    model = choose_model(named_model(args.model))
     _print_before(args, model.card)
     job = batch(
         args.projects, model, scheduler=args.scheduler, workers=args.workers, device=args.device,

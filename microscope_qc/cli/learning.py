@@ -1,4 +1,4 @@
-"""models, train, evaluate."""
+"""train, evaluate, and the networks there are."""
 
 from __future__ import annotations
 
@@ -12,13 +12,6 @@ from microscope_qc.cli.parts import DATASET, number, whole_number
 
 def register(subparsers: Any) -> None:
     """Add the commands to the parser."""
-    models = subparsers.add_parser(
-        "models",
-        description="List the bundled models, or with --networks the networks by task and what can be trained.",
-    )
-    models.add_argument("--networks", action="store_true", help="list the networks instead, by task")
-    models.add_argument("--json", action="store_true", help="print one JSON document")
-    models.set_defaults(handler=_models)
     _register_train(subparsers)
     evaluate = subparsers.add_parser(
         "evaluate",
@@ -91,32 +84,8 @@ def _register_train(subparsers: Any) -> None:
     train.set_defaults(handler=_train)
 
 
-def _models(args: argparse.Namespace) -> int:
-    from microscope_qc.cli.progress import print_json
-    from microscope_qc.ml.library import list_models
-
-    if args.networks:
-        return _networks(args)
-    cards = list_models()
-    if args.json:
-        print_json([
-            {
-                "name": card.name, "task": card.task, "classes": card.classes, "pixel_size_um": card.pixel_size_um,
-                "architecture": card.architecture, "confidence": card.confidence, "trained_on": card.trained_on,
-            }
-            for card in cards
-        ])  # fmt: skip
-        return 0
-    for card in cards:
-        size = "at any pixel size" if card.pixel_size_um is None else f"scans at {card.pixel_size_um:g} um per pixel"
-        print(f"{card.name}: {card.task}, {len(card.classes)} classes ({', '.join(card.classes)}), {size}")
-        if card.trained_on:
-            print(f"  {card.trained_on}")
-    return 0
-
-
-def _networks(args: argparse.Namespace) -> int:
-    """Networks by task, and whether this program can train them."""
+def list_networks(args: argparse.Namespace) -> int:
+    """Print the networks by task, and whether this program can train them."""
     from microscope_qc.cli.progress import print_json
     from microscope_qc.ml.architectures.base import networks_of
     from microscope_qc.ml.tasks.kinds import TASKS

@@ -99,6 +99,7 @@ def _records(memory: Memory) -> Iterable[tuple[str, list[Row]]]:
             for record in memory.registrations
         ],
     )
+    yield "model_in_use", [asdict(model) for model in memory.models]
     yield "areas", [
         {
             "id": area.id, "slide_id": area.slide_id, "outline": area.outline.to_json(),

@@ -20,7 +20,15 @@ from microscope_qc.core.outline import Outline
 from microscope_qc.core.specimen import FieldKind, SpecimenField
 from microscope_qc.project import schema
 from microscope_qc.project.database import driver
-from microscope_qc.project.records import AreaRecord, Mark, RegistrationRecord, RunClass, RunRecord, SlideRecord
+from microscope_qc.project.records import (
+    AreaRecord,
+    Mark,
+    ModelInUse,
+    RegistrationRecord,
+    RunClass,
+    RunRecord,
+    SlideRecord,
+)
 from microscope_qc.project.runs.plan import plan_of
 
 MANY_SLIDES = 64
@@ -211,6 +219,14 @@ def run_classes(connection: Connection, ids: Collection[int] | None = None) -> l
     """Return the class of each label of each run's model: all, or those with ``ids``."""
     return [
         RunClass(r.id, r.slide_id, r.run_id, r.label, r.class_id) for r in _rows(connection, schema.run_classes, ids)
+    ]
+
+
+def models_in_use(connection: Connection, ids: Collection[int] | None = None) -> list[ModelInUse]:
+    """Return the model in use, at most one."""
+    return [
+        ModelInUse(row.id, row.model, row.name, bool(row.inside_project))
+        for row in _rows(connection, schema.model_in_use, ids)
     ]
 
 

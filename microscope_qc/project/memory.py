@@ -19,7 +19,15 @@ from microscope_qc.core.specimen import SpecimenField
 from microscope_qc.project import findings, loading, schema
 from microscope_qc.project.deltas import Delta
 from microscope_qc.project.following import Attempt, FindingChange, FindingFollower, StoredBoxes
-from microscope_qc.project.records import AreaRecord, Mark, RegistrationRecord, RunClass, RunRecord, SlideRecord
+from microscope_qc.project.records import (
+    AreaRecord,
+    Mark,
+    ModelInUse,
+    RegistrationRecord,
+    RunClass,
+    RunRecord,
+    SlideRecord,
+)
 
 _MOST_RENEWED = 500
 """Where more rows of a table have changed, the whole table is read again."""
@@ -87,6 +95,7 @@ class Memory:
         self.registrations: Records[RegistrationRecord] = Records()
         self.areas: Records[AreaRecord] = Records()
         self.run_classes: Records[RunClass] = Records()
+        self.models: Records[ModelInUse] = Records()
         self.inclusion = Inclusion()
         self.settings: dict[str, Any] = {}
         self.filter = BoxFilter()
@@ -108,6 +117,7 @@ class Memory:
             "run_classes": (self.run_classes, loading.run_classes),
             "runs": (self.runs, partial(loading.runs, folder=folder)),
             "registrations": (self.registrations, loading.registrations),
+            "model_in_use": (self.models, loading.models_in_use),
         }
 
     def load(self, connection: Connection) -> None:

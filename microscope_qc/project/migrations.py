@@ -92,11 +92,19 @@ def _orientation(connection: Connection) -> None:
     connection.exec_driver_sql("ALTER TABLE slides ADD COLUMN orientation INTEGER DEFAULT '1' NOT NULL")
 
 
+def _model_in_use(connection: Connection) -> None:
+    connection.exec_driver_sql(
+        "CREATE TABLE model_in_use (id INTEGER NOT NULL PRIMARY KEY, model VARCHAR NOT NULL, name VARCHAR NOT NULL, "
+        "inside_project BOOLEAN NOT NULL)"
+    )
+
+
 STEPS: dict[int, Callable[[Connection], None]] = {
     1: _attributes_outlines_and_trail,
     2: _inclusion_areas_and_run_classes,
     3: _fields_groups_and_names,
     4: _orientation,
+    5: _model_in_use,
 }
 """``STEPS[n]`` turns the tables of version n into those of version n + 1."""
 

@@ -28,6 +28,7 @@ from microscope_qc.project.parts.filters import Filters
 from microscope_qc.project.parts.history import History
 from microscope_qc.project.parts.inclusion import InclusionPart
 from microscope_qc.project.parts.marks import Marks
+from microscope_qc.project.parts.model_in_use import ModelInUsePart
 from microscope_qc.project.parts.opinions import Opinions
 from microscope_qc.project.parts.registrations import Registrations
 from microscope_qc.project.parts.runs import Runs
@@ -59,6 +60,7 @@ class Project:
         self.bookmarks = Bookmarks(self.settings)
         self.history = History(store)
         self.inclusion = InclusionPart(store)
+        self.models = ModelInUsePart(store)
         self.slides = Slides(store)
         self.fields = Fields(store, self.slides)
         tables = Tables(store, self.slides)

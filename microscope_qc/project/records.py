@@ -86,6 +86,20 @@ class RunClass:
     class_id: int
 
 
+@dataclass(frozen=True, slots=True)
+class ModelInUse:
+    """The model that detections use unless another one is named.
+
+    ``model`` is the name of a bundled model, or the path of a folder, from the project's folder where it is
+    ``inside_project``.
+    """
+
+    id: int
+    model: str
+    name: str
+    inside_project: bool
+
+
 RUN_STATES = ("running", "finished", "stopped", "failed")
 
 

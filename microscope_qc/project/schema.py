@@ -15,7 +15,7 @@ from sqlalchemy import (
     Table,
 )
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 """Rises by one with every change of the tables; the step goes into :data:`microscope_qc.project.migrations.STEPS`."""
 
 metadata = MetaData()
@@ -147,6 +147,16 @@ DETAILS = (attributes.name, outlines.name)
 
 # one row, with the id 1; whether a run is switched off is in its own row
 inclusion = Table("inclusion", metadata, _id(), Column("confidence_limit", Float, nullable=False))
+
+# at most one row, with the id 1: the name of a bundled model, or a folder; one in the project is relative to it
+model_in_use = Table(
+    "model_in_use",
+    metadata,
+    _id(),
+    Column("model", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("inside_project", Boolean, nullable=False),
+)
 
 # what a user declared complete: every defect of these classes in the outline is marked
 areas = Table(

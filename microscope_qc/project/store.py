@@ -33,6 +33,7 @@ _SIGNAL_OF = {
     "run_classes": "runs_changed",
     "areas": "areas_changed",
     "registrations": "registrations_changed",
+    "model_in_use": "model_in_use_changed",
 }
 
 

@@ -79,6 +79,7 @@ _RULES = (
     *(_Rule("marks", place, _NUMBER, "", "{} marks have no place: they were removed.") for place in ("y_px", "x_px")),
     *(_Rule("marks", place, "{0} IS NULL OR " + _NUMBER, "NULL", "{} stage positions of marks are no numbers.")
       for place in ("stage_x_mm", "stage_y_mm")),
+    _yes_or_no("model_in_use", "inside_project", 0, "{} models in use do not say where they are."),
     _yes_or_no("log", "undone", 0, "{} steps of the history are neither undone nor not."),
     _Rule("log", "box_count", _WHOLE, "0", "{} steps of the history do not count their findings."),
 )  # fmt: skip

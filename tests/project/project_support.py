@@ -19,7 +19,7 @@ from microscope_qc.project.runs.plan import RunPlan
 CONTENT = (
     "fields",
     "slides", "classes", "boxes", "opinions", "attributes", "outlines", "inclusion", "areas", "runs", "run_classes",
-    "marks", "registrations",
+    "marks", "registrations", "model_in_use",
 )  # fmt: skip
 
 
@@ -79,6 +79,9 @@ def assert_memory_is_stored(project: Project) -> None:
     marks = {mark.id: mark.name for slide in project.slides for mark in project.marks.of_slide(slide.id)}
     assert marks == {number: row["name"] for number, row in in_database["marks"].items()}
     assert project.inclusion.current.confidence_limit == in_database["inclusion"][1]["confidence_limit"]
+    model = next(iter(in_database["model_in_use"].values()), None)
+    assert (project.models.current is None) == (model is None)
+    assert model is None or project.models.current.name == model["name"]
     assert {area.id: (area.slide_id, area.outline.to_json(), sorted(area.class_ids)) for area in project.areas} == {
         n: (row["slide_id"], row["outline"], json.loads(row["classes"])) for n, row in in_database["areas"].items()
     }
@@ -149,6 +152,7 @@ def edit_at_random(project: Project, rng: random.Random) -> None:
     slide = rng.choice(project.slides)
     ids = project.boxes.table(slide.id).rows["id"].tolist()
     kinds = ["add", "add", "detect", "undo", "redo", "mark", "class", "order", "size", "limit", "declare", "specimen"]
+    kinds.append("model")
     if ids:
         kinds += ["move", "judge", "relabel", "delete", "note", "describe", "outline", "copy"]
     if project.areas:
@@ -190,6 +194,12 @@ def edit_at_random(project: Project, rng: random.Random) -> None:
         project.classes.reorder(ids_of_classes)
     elif kind == "merge":
         project.classes.merge([rng.choice(project.classes[1:]).id], into=project.classes[0].id)
+    elif kind == "model":
+        if rng.random() < 0.3:
+            project.models.clear()
+        else:
+            name = rng.choice("abc")
+            project.models.use(rng.choice([name, project.path / "models" / name]), name=name)
     elif kind == "limit":
         project.inclusion.set_limit(rng.random())
     elif kind == "declare":

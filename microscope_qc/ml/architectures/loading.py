@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from microscope_qc.core.errors import ModelError
 from microscope_qc.ml.architectures.base import Architecture, NetworkSettings, architecture
-from microscope_qc.ml.cards import WEIGHTS_NAME
+from microscope_qc.ml.cards import WEIGHTS_NAME, ModelCard
 from microscope_qc.ml.library import load_card, model_folder
 from microscope_qc.ml.tasks.kinds import TASKS
 
@@ -40,6 +40,14 @@ def open_task(
         When the computer does not have the device.
     """
     from microscope_qc.ml.devices import choose_device
+
+    card, network = open_network(model)
+    kind = architecture(card.architecture)
+    return kind.task_of(card, network, device=choose_device(device), threshold=threshold, scale=scale)
+
+
+def open_network(model: str | Path) -> tuple[ModelCard, Any]:
+    """The card of a model, and its network with its weights, on the CPU; see :func:`open_task`."""
     from microscope_qc.ml.weights import load_weights, require_fitting
 
     card = load_card(model)
@@ -56,7 +64,7 @@ def open_task(
         require_fitting(shapes, weights)
     network = kind.build(settings, len(card.classes))
     load_weights(network, weights)
-    return kind.task_of(card, network, device=choose_device(device), threshold=threshold, scale=scale)
+    return card, network
 
 
 def _shapes(kind: Architecture[Any], settings: NetworkSettings, classes: int) -> dict[str, tuple[int, ...]] | None:

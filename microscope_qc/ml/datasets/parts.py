@@ -90,6 +90,19 @@ class PartTable:
             ) from error
         return cls(stored.parts, stored.block_px)
 
+    def pieces(self, image: AnnotatedImage) -> list[tuple[DataPart | None, AnnotatedImage]]:
+        """The parts of an image: one for each of its blocks, else the whole; None where it was given to none."""
+        group = image.key
+        if group not in self.block_px:
+            return [(self.parts.get(group), image)]
+        rows, columns = _blocks_of(image, self.block_px[group])
+        found: list[tuple[DataPart | None, AnnotatedImage]] = []
+        for row in range(len(rows) - 1):
+            for column in range(len(columns) - 1):
+                area = rows[row], columns[column], rows[row + 1], columns[column + 1]
+                found.append((self.parts.get(f"{group}/{row}/{column}"), _inside(image, area, block=area)))
+        return found
+
 
 def read_parts(folder: Path) -> PartTable:
     """The division that is kept in a folder; an empty one where there is none.

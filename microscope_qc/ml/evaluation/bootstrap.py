@@ -135,12 +135,12 @@ def mean_over_classes(values: list[Floats]) -> Floats:
     return mean
 
 
-def interval_of(values: Floats) -> Interval | None:
-    """The interval that holds 95 % of the draws; None where hardly any draw has a value."""
+def interval_of(values: Floats, *, share: float = SHARE) -> Interval | None:
+    """The interval that holds this share of the draws; None where hardly any draw has a value."""
     known = values[np.isfinite(values)]
     if len(known) < 0.5 * len(values) or len(known) == 0:
         return None
-    low, high = np.quantile(known, [(1 - SHARE) / 2, (1 + SHARE) / 2])
+    low, high = np.quantile(known, [(1 - share) / 2, (1 + share) / 2])
     return float(low), float(high)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -94,6 +95,10 @@ class Tally:
         return self._matched[iou]
 
     def _match(self, iou: float) -> MatchedFindings:
+        return numbered([self.placed(iou=iou)])[0]
+
+    def placed(self, *, iou: float = 0.5) -> MatchedFindings:
+        """The same as :meth:`matches`, with places as image, row and column (n, 3), and the findings in any order."""
         parts, there = [], []
         for number, ((boxes, label, score), (truth, truth_label)) in enumerate(
             zip(self._finds, self._truth, strict=True)
@@ -107,17 +112,10 @@ class Tally:
             there.append((truth_label, truth_place))
         if not parts:
             none = np.zeros((0, 3), np.int64)
-            return MatchedFindings(
-                np.zeros(0), np.zeros(0, int), np.zeros(0, bool), none[:, 0], np.zeros(0, int), none[:, 0]
-            )
+            return MatchedFindings(np.zeros(0), np.zeros(0, int), np.zeros(0, bool), none, np.zeros(0, int), none)
         score, label, hit, place = (np.concatenate(column) for column in zip(*parts, strict=True))
         truth_label, truth_place = (np.concatenate(column) for column in zip(*there, strict=True))
-        _, numbers = np.unique(np.concatenate([place, truth_place]), axis=0, return_inverse=True)
-        numbers = numbers.reshape(-1)
-        order = np.argsort(-score, kind="stable")
-        return MatchedFindings(
-            score[order], label[order], hit[order], numbers[: len(place)][order], truth_label, numbers[len(place) :]
-        )
+        return MatchedFindings(score, label, hit, place, truth_label, truth_place)
 
     def _places(self, image: int, boxes: np.ndarray) -> np.ndarray:
         """Image, row and column (n, 3) of the places in which boxes have their centre."""
@@ -126,6 +124,31 @@ class Tally:
         if self.place_px is not None and len(boxes):
             places[:, 1:] = np.floor((boxes[:, :2] + boxes[:, 2:]) / 2 / self.place_px)
         return places
+
+    def found_truth(self, *, confidence: float, iou: float = 0.5) -> list[np.ndarray]:
+        """For each image, which of its true defects (m,) are found."""
+        found = []
+        for (boxes, label, score), (truth, truth_label) in zip(self._finds, self._truth, strict=True):
+            shown = score >= confidence
+            there = match_by_score(boxes[shown], score[shown], truth, iou=iou, classes=(label[shown], truth_label))[1]
+            flags = np.zeros(len(truth), bool)
+            flags[there] = True
+            found.append(flags)
+        return found
+
+    def false_findings(self, *, confidence: float, iou: float = 0.5) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """For each image boxes (k, 4), labels and confidences of the findings that hit no true defect."""
+        wrong = []
+        for (boxes, label, score), (truth, truth_label) in zip(self._finds, self._truth, strict=True):
+            left = score >= confidence
+            shown = np.flatnonzero(left)
+            left[
+                shown[
+                    match_by_score(boxes[shown], score[shown], truth, iou=iou, classes=(label[shown], truth_label))[0]
+                ]
+            ] = False
+            wrong.append((boxes[left], label[left], score[left]))
+        return wrong
 
     def best_confidence(self, *, iou: float = 0.5) -> float:
         """Confidence with the best F1 while precision and recall stay close to each other."""
@@ -156,13 +179,13 @@ class Tally:
         for index, code in enumerate(self.classes):
             mine, half = shown.of_class(index), at_half.of_class(index)
             truths = len(half.truth_label)
-            per_class[code] = _rates(mine.hit, truths) | {"ap50": average_precision(half.hit, truths)}
-        return _rates(shown.hit, self.truths) | {
+            per_class[code] = shown_rates(mine.hit, truths) | {"ap50": average_precision(half.hit, truths)}
+        return shown_rates(shown.hit, self.truths) | {
             "confidence": confidence,
             "iou": iou,
-            "map50": _mean_ap(at_half),
-            "map50_11": _mean_ap(at_half, eleven=True),
-            "map": float(np.mean([_mean_ap(self.matches(iou=threshold)) for threshold in COCO_IOU])),
+            "map50": mean_ap(at_half),
+            "map50_11": mean_ap(at_half, eleven=True),
+            "map": float(np.mean([mean_ap(self.matches(iou=threshold)) for threshold in COCO_IOU])),
             "places": found.places,
             "per_class": per_class,
             "confusion": self.confusion(confidence=confidence, iou=iou).tolist(),
@@ -260,7 +283,24 @@ class Tally:
         return table
 
 
-def _mean_ap(found: MatchedFindings, *, eleven: bool = False) -> float:
+def numbered(several: Sequence[MatchedFindings]) -> list[MatchedFindings]:
+    """Number the places of :meth:`Tally.placed` alike in all of them, and sort the findings, strongest first."""
+    places = [place for found in several for place in (found.place, found.truth_place)]
+    _, numbers = np.unique(np.concatenate(places), axis=0, return_inverse=True)
+    parts = np.split(numbers.reshape(-1), np.cumsum([len(place) for place in places])[:-1])
+    result = []
+    for found, place, truth_place in zip(several, parts[::2], parts[1::2], strict=True):
+        order = np.argsort(-found.score, kind="stable")
+        result.append(
+            MatchedFindings(
+                found.score[order], found.label[order], found.hit[order], place[order], found.truth_label, truth_place
+            )
+        )
+    return result
+
+
+def mean_ap(found: MatchedFindings, *, eleven: bool = False) -> float:
+    """Mean of the average precision of the classes that have a true defect."""
     parts = [found.of_class(index) for index in found.true_classes]
     return _mean([average_precision(own.hit, len(own.truth_label), eleven=eleven) for own in parts])
 
@@ -279,7 +319,8 @@ def average_precision(hit: np.ndarray, truths: int, *, eleven: bool = False) -> 
     return float(np.sum(np.diff(np.r_[0.0, recall]) * envelope))
 
 
-def _rates(hit: np.ndarray, truths: int) -> dict[str, Any]:
+def shown_rates(hit: np.ndarray, truths: int) -> dict[str, Any]:
+    """Precision, recall and F1 of findings, each of which is right or not, with their number and that of the truth."""
     good = int(hit.sum())
     precision = good / len(hit) if len(hit) else 0.0
     recall = good / truths if truths else 0.0

@@ -55,7 +55,7 @@ def tally_dataset(finder: Finder, dataset: Dataset, *, batch: int = 8) -> Job[Ta
     batch
         Number of tiles computed at once.
     """
-    tally = Tally(list(dataset.classes), place_px=_place_px(dataset))
+    tally = Tally(list(dataset.classes), place_px=place_px(dataset))
     for number, image in enumerate(dataset.images):
         yield Progress(number, len(dataset.images), "pictures", image.path.name)
         found, model_px = find_in_image(finder, image, batch=batch)
@@ -68,7 +68,7 @@ def tally_dataset(finder: Finder, dataset: Dataset, *, batch: int = 8) -> Job[Ta
     return tally
 
 
-def _place_px(dataset: Dataset) -> float:
+def place_px(dataset: Dataset) -> float:
     """Side of the places of large images: four times the largest defect, so that few defects lie in two."""
     sides = [float((image.boxes[:, 2:] - image.boxes[:, :2]).max()) for image in dataset.images if len(image.boxes)]
     return max([_LEAST_PLACE_PX, *(4 * side for side in sides)])

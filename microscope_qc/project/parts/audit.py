@@ -29,6 +29,7 @@ _NOUNS = {
     "registrations": "alignment", "runs": "run", "areas": "declared area", "run_classes": "label of a run",
     "attributes": "attributes of box", "outlines": "outline of box", "opinions": "opinion",
 }  # fmt: skip
+_THE_ONLY = {"inclusion": "confidence limit", "model_in_use": "model in use"}
 _LONGEST_CELL = 4000
 _STATES = {"dropped": "no", "kept": "yes", "made": "yes", "run": "yes"}
 
@@ -61,7 +62,7 @@ def _change(delta: Delta, number: int, old: int | None, new: int | None, codes: 
     after = "" if new is None else _text(delta.table, delta.after, new, codes, empty=both)
     side, place = (delta.before, old) if new is None else (delta.after, new)
     slide = int(side["slide_id"][place]) if "slide_id" in side else None
-    item = "confidence limit" if delta.table == "inclusion" else f"{_NOUNS.get(delta.table, delta.table)} {number}"
+    item = _THE_ONLY.get(delta.table) or f"{_NOUNS.get(delta.table, delta.table)} {number}"
     return Change(item, kind, before, after, slide)
 
 

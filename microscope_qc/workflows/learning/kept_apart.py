@@ -9,6 +9,7 @@ from dataclasses import replace
 from microscope_qc.core.errors import ModelError
 from microscope_qc.core.wording import listed, plural, things
 from microscope_qc.ml.datasets.kept import held_back
+from microscope_qc.ml.datasets.parts import DataPart, PartTable
 from microscope_qc.ml.datasets.records import AnnotatedImage, Dataset
 
 LEARNED, VALIDATION, TEST = "train", "validation", "test"
@@ -114,3 +115,19 @@ def _set_aside(images: Sequence[AnnotatedImage], part: str) -> str:
     pictures = len(images) - places
     said = [f"{things(places, 'place')} of slides in the {part} part"] if places else []
     return listed(said + ([f"{things(pictures, 'picture')} in {part} folders"] if pictures else []))
+
+
+def not_learned_from(data: Dataset, known: PartTable) -> tuple[Dataset, int]:
+    """Without the places that a model's own division (parts.json) gave to learning, and how many these are.
+
+    Places that it does not know were not there when the model was trained; slides of a project that keeps a division
+    of its own are told apart by that.
+    """
+    images: list[AnnotatedImage] = []
+    left_out = 0
+    for image in data.images:
+        pieces = [(None, image)] if image.place else known.pieces(image)
+        mine = [piece for part, piece in pieces if part is not DataPart.TRAIN]
+        images += mine
+        left_out += len(pieces) - len(mine)
+    return replace(data, images=images), left_out

@@ -1,0 +1,415 @@
+"""The gate of a new model: measured against another on the same places, with what chance alone would show."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from microscope_qc.core.errors import ModelError
+from microscope_qc.core.jobs import Job, Progress
+from microscope_qc.core.matching import overlapping_pairs, require_shares
+from microscope_qc.core.wording import elapsed_text, listed, plural, things
+from microscope_qc.ml.architectures.loading import open_task
+from microscope_qc.ml.cards import ModelCard
+from microscope_qc.ml.datasets.parts import read_parts
+from microscope_qc.ml.datasets.records import AnnotatedImage, Dataset, full_names
+from microscope_qc.ml.evaluation.report import Report
+from microscope_qc.ml.library import load_card, model_folder
+from microscope_qc.workflows.learning.kept_apart import not_learned_from, to_measure_on
+from microscope_qc.workflows.learning.reading import read_dataset
+
+if TYPE_CHECKING:
+    from microscope_qc.ml.evaluation.detection import Tally
+    from microscope_qc.ml.evaluation.on_slides import Finder
+    from microscope_qc.ml.evaluation.paired import Difference, Paired
+
+ONLY_NEW, ONLY_OLD, FALSE_NEW, FALSE_OLD = "found by new only", "found by old only", "false in new", "false in old"
+KINDS = (ONLY_NEW, ONLY_OLD, FALSE_NEW, FALSE_OLD)
+_SAME_PLACE = 0.5
+_NAMES = {"map50": "mAP50", "f1": "F1"}
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """A place where the models differ.
+
+    Attributes
+    ----------
+    kind
+        One of KINDS: a true defect that one of them misses, or a false finding that the other has not.
+    path, scene
+        The picture or slide.
+    box
+        y0, x0, y1, x1 in its full-resolution pixels.
+    code
+        Class: the true one, or that of the false finding.
+    confidence
+        Of a false finding.
+    """
+
+    kind: str
+    path: Path
+    scene: str | None
+    box: tuple[float, float, float, float]
+    code: str
+    confidence: float | None = None
+
+    def document(self) -> dict[str, object]:
+        """Values that JSON can store."""
+        return {
+            "kind": self.kind, "picture": str(self.path), "scene": self.scene,
+            "box": [round(side, 2) for side in self.box], "class": self.code, "confidence": self.confidence,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredModel:
+    """One of the models: its card, its figures, and how long it took.
+
+    ``mm2`` is the area that was looked at; None where a pixel size is not known.
+    """
+
+    card: ModelCard
+    report: Report
+    seconds: float
+    pictures: int
+    mm2: float | None
+
+    @property
+    def speed_words(self) -> str:
+        """``1.2 s per picture, 40 s per mm²``."""
+        said = [f"{elapsed_text(self.seconds / max(1, self.pictures))} per picture"]
+        if self.mm2:
+            said.append(f"{elapsed_text(self.seconds / self.mm2)} per mm²")
+        return ", ".join(said)
+
+    def document(self) -> dict[str, object]:
+        """Values that JSON can store."""
+        return {
+            "model": self.card.name, "seconds_per_picture": round(self.seconds / max(1, self.pictures), 4),
+            "seconds_per_mm2": round(self.seconds / self.mm2, 3) if self.mm2 else None, **self.report.metrics(),
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class ModelComparison:
+    """Two models on the same places of a data set.
+
+    Attributes
+    ----------
+    classes
+        Those that both know, which are compared.
+    paired
+        Differences, new less old, and which true defects each found.
+    verdict
+        One sentence; it calls a model better only where chance would hardly show such a difference.
+    disagreements
+        Where one of them is wrong and the other is not.
+    sentences
+        What was left out, and what should be known.
+    """
+
+    new: MeasuredModel
+    old: MeasuredModel
+    dataset: str
+    classes: list[str]
+    paired: Paired
+    verdict: str
+    disagreements: list[Disagreement]
+    sentences: list[str] = field(default_factory=list)
+
+    def document(self) -> dict[str, object]:
+        """Everything, as values that JSON can store."""
+        found = self.paired.found
+        return {
+            "verdict": self.verdict, "dataset": self.dataset, "pictures": self.new.pictures,
+            "places": self.paired.places, "truth": found.truths, "classes": self.classes,
+            "new": self.new.document(), "old": self.old.document(),
+            "differences": {name: _difference_json(of) for name, of in self.paired.differences.items()},
+            "mcnemar": {
+                "both": found.both, "only_new": found.only_first, "only_old": found.only_second,
+                "neither": found.neither, "p": found.p,
+            },
+            "disagreements": [one.document() for one in self.disagreements], "notes": self.sentences,
+        }  # fmt: skip
+
+    def counts(self) -> dict[str, int]:
+        """How many disagreements there are of each kind, with the names of the models."""
+        names = {"new": self.new.card.name, "old": self.old.card.name}
+        said = {}
+        for kind in KINDS:
+            count = sum(one.kind == kind for one in self.disagreements)
+            if count:
+                said[" ".join(names.get(word, word) for word in kind.split())] = count
+        return said
+
+    def words(self) -> list[str]:
+        """Lines to show the user."""
+        found, names = self.paired.found, (self.new.card.name, self.old.card.name)
+        width = max(16, *(len(name) for name in names))
+        lines = [
+            self.verdict,
+            f"{things(found.truths, 'true defect')} in {things(self.paired.places, 'place')} of "
+            f"{things(self.new.pictures, 'picture')}",
+        ]
+        for measured in (self.new, self.old):
+            name = f"{measured.card.name:<{width}}"
+            lines.append(f"{name}  {_figures(measured.report)}; {measured.speed_words}")
+        lines += [f"{_NAMES[name]}: {difference_words(of)}" for name, of in self.paired.differences.items()]
+        lines.append(
+            f"of the same defects {found.both} found by both, {found.only_first} by {names[0]} only, "
+            f"{found.only_second} by {names[1]} only, {found.neither} by none; McNemar's exact p {p_text(found.p)}"
+        )
+        for code in self.classes:
+            lines.append(f"{code}: " + "; ".join(
+                f"{measured.card.name} {_class_figures(measured.report, code)}" for measured in (self.new, self.old)
+            ))  # fmt: skip
+        return [*lines, *self.sentences]
+
+
+def compare_models(
+    new: str | Path, old: str | Path, dataset: Path | str, *, iou: float = 0.5, device: str = "auto"
+) -> Job[ModelComparison]:
+    """Measure two detectors on the same places of a data set: its test part, else its validation part, else all.
+
+    What one of the models has learned from, as far as the folder of the model says so, is left out for both. Each model
+    is measured at its own default confidence, on the classes that both know.
+
+    Parameters
+    ----------
+    new, old
+        Name of a bundled model, or a folder.
+    dataset
+        See :func:`microscope_qc.workflows.learning.reading.read_dataset`.
+    iou
+        Smallest overlap at which a box counts as found.
+
+    Raises
+    ------
+    ModelError
+        When a model or the data set cannot be used, the models have no class in common, or nothing is left to measure.
+    """
+    require_shares(iou=iou)
+    cards = load_card(new), load_card(old)
+    for card in cards:
+        if card.task != "detect":
+            raise ModelError(f"{card.name} is no detector; two detectors can be compared.")
+    read = yield from read_dataset(dataset)
+    data, said = to_measure_on(read)
+    for card, model in zip(cards, (new, old), strict=True):
+        data, learned = not_learned_from(data, read_parts(model_folder(model)))
+        if learned:
+            said = [*said, f"{things(learned, 'place')} left out: {card.name} has learned from {_them(learned)}."]
+    if not sum(len(image.boxes) for image in data.images):
+        raise ModelError(
+            "There is nothing to measure on: the models have learned from every place with a marked defect.",
+            hint="Confirm or draw defects on slides that no model has learned from.",
+        )
+    classes, more = _common(cards, data)
+    data = _of_classes(data, classes)
+    said = [*read.sentences(), *said, *more]
+    yield Progress(0, 2 * len(data.images), "pictures", "loading the models")
+    from microscope_qc.ml.devices import use_threads
+    from microscope_qc.ml.tasks.images import TaskFinder
+
+    use_threads()
+    finders = [TaskFinder(open_task(model, device=device)) for model in (new, old)]
+    tallies, seconds = yield from _tallies(finders, data)
+    return _compared(cards, tallies, seconds, data, str(dataset), iou, said)
+
+
+def _compared(
+    cards: tuple[ModelCard, ModelCard],
+    tallies: list[Tally],
+    seconds: list[float],
+    data: Dataset,
+    dataset: str,
+    iou: float,
+    said: list[str],
+) -> ModelComparison:
+    from microscope_qc.ml.evaluation.on_slides import detection_report
+    from microscope_qc.ml.evaluation.paired import compare_tallies
+
+    limits = cards[0].confidence, cards[1].confidence
+    paired = compare_tallies(tallies[0], tallies[1], confidences=limits, iou=iou)
+    measured = [
+        MeasuredModel(
+            card, detection_report(tally, confidence=card.confidence, iou=iou, complete=True), taken, len(data.images),
+            _area_mm2(data),
+        )
+        for card, tally, taken in zip(cards, tallies, seconds, strict=True)
+    ]  # fmt: skip
+    return ModelComparison(
+        measured[0], measured[1], dataset, data.classes, paired, verdict(cards[0].name, cards[1].name, paired),
+        _disagreements(tallies, limits, data, iou), said,
+    )  # fmt: skip
+
+
+def _common(cards: tuple[ModelCard, ModelCard], data: Dataset) -> tuple[list[str], list[str]]:
+    """Classes of the data set that both models know, and what is to be said of the others."""
+    there = {code for code, count in data.counts().items() if count}
+    both = [code for code in cards[0].classes if code in cards[1].classes and code in there]
+    if not both:
+        raise ModelError(
+            f"{cards[0].name} and {cards[1].name} have no class in common that is marked in the data set.",
+            hint="Compare models for the same classes.",
+        )
+    said = []
+    for own, other in (cards, cards[::-1]):
+        alone = [code for code in own.classes if code not in other.classes]
+        if alone:
+            said.append(f"Only {own.name} looks for {listed(alone)}: not compared.")
+    unknown = sorted(there - set(cards[0].classes) - set(cards[1].classes))
+    if unknown:
+        said.append(f"No model looks for {listed(unknown)}: not compared.")
+    return both, said
+
+
+def _of_classes(data: Dataset, classes: list[str]) -> Dataset:
+    """Only these classes; places of the others are neither defect nor background."""
+    place = np.array([classes.index(code) if code in classes else -1 for code in data.classes])
+    images = []
+    for image in data.images:
+        labels = place[image.labels].astype(np.int64)
+        mine = labels >= 0
+        images.append(
+            replace(
+                image, boxes=image.boxes[mine], labels=labels[mine],
+                open_boxes=np.concatenate([image.open_boxes, image.boxes[~mine]]), homes=None,
+            )
+        )  # fmt: skip
+    return replace(data, classes=classes, names=full_names(classes), images=images)
+
+
+def _tallies(finders: Sequence[Finder], data: Dataset) -> Job[tuple[list[Tally], list[float]]]:
+    """What both models find in every picture, and the seconds that each took."""
+    from microscope_qc.ml.evaluation.detection import Tally
+    from microscope_qc.ml.evaluation.on_slides import find_in_image, place_px
+
+    tallies, seconds = [], []
+    for number, finder in enumerate(finders):
+        tally = Tally(list(data.classes), place_px=place_px(data))
+        places = [data.classes.index(code) if code in data.classes else -1 for code in finder.card.classes]
+        taken = 0.0
+        for index, image in enumerate(data.images):
+            done = number * len(data.images) + index
+            yield Progress(done, len(finders) * len(data.images), "pictures", f"{finder.card.name}: {image.path.name}")
+            begun = time.perf_counter()
+            found, model_px = find_in_image(finder, image)
+            taken += time.perf_counter() - begun
+            labels = np.array(places, np.int64)[found["label"]]
+            found, labels = found[labels >= 0], labels[labels >= 0]
+            tally.add(
+                boxes=np.stack([found[name] for name in ("y0", "x0", "y1", "x1")], axis=1), labels=labels,
+                confidence=found["confidence"], model_px=model_px, truth=image.boxes, truth_labels=image.labels,
+                still_open=image.open_boxes,
+            )  # fmt: skip
+        tallies.append(tally)
+        seconds.append(taken)
+    return tallies, seconds
+
+
+def _disagreements(tallies: list[Tally], limits: tuple[float, float], data: Dataset, iou: float) -> list[Disagreement]:
+    """Where one model is wrong and the other is not, picture by picture."""
+    found = [tally.found_truth(confidence=limit, iou=iou) for tally, limit in zip(tallies, limits, strict=True)]
+    wrong = [tally.false_findings(confidence=limit, iou=iou) for tally, limit in zip(tallies, limits, strict=True)]
+    said: list[Disagreement] = []
+    for number, image in enumerate(data.images):
+        for kind, mine, other in ((ONLY_NEW, 0, 1), (ONLY_OLD, 1, 0)):
+            for index in np.flatnonzero(found[mine][number] & ~found[other][number]).tolist():
+                code = data.classes[int(image.labels[index])]
+                said.append(Disagreement(kind, image.path, image.scene, _box(image.boxes[index]), code))
+        for kind, mine, other in ((FALSE_NEW, 0, 1), (FALSE_OLD, 1, 0)):
+            boxes, labels, scores = wrong[mine][number]
+            alone = np.ones(len(boxes), bool)
+            alone[overlapping_pairs(boxes, wrong[other][number][0], iou=_SAME_PLACE)[0]] = False
+            for index in np.flatnonzero(alone).tolist():
+                code, score = data.classes[int(labels[index])], round(float(scores[index]), 4)
+                said.append(Disagreement(kind, image.path, image.scene, _box(boxes[index]), code, score))
+    return sorted(said, key=lambda one: KINDS.index(one.kind))
+
+
+def _box(sides: np.ndarray) -> tuple[float, float, float, float]:
+    y0, x0, y1, x1 = (float(side) for side in sides)
+    return y0, x0, y1, x1
+
+
+def _area_mm2(data: Dataset) -> float | None:
+    sizes = [_image_mm2(image) for image in data.images]
+    return None if any(size is None for size in sizes) else math.fsum(size or 0.0 for size in sizes)
+
+
+def _image_mm2(image: AnnotatedImage) -> float | None:
+    if image.pixel_size_um is None:
+        return None
+    y0, x0, y1, x1 = image.area
+    return (y1 - y0) * (x1 - x0) * math.prod(image.pixel_size_um) / 1e6
+
+
+def verdict(new: str, old: str, paired: Paired) -> str:
+    """One sentence about two models; ``better`` only where both intervals lie above 0."""
+    signs = {name: difference.sign for name, difference in paired.differences.items()}
+    if any(difference.interval is None for difference in paired.differences.values()):
+        where = things(paired.places, "place")
+        return f"Whether {new} or {old} is ahead cannot be told from {where}: mark more defects, in more places."
+    said = "; ".join(f"{_NAMES[name]} {difference_words(of)}" for name, of in paired.differences.items())
+    if all(sign > 0 for sign in signs.values()):
+        return f"{new} is better than {old}: {said}."
+    if all(sign < 0 for sign in signs.values()):
+        return f"{new} is worse than {old}: {said}."
+    if not any(signs.values()):
+        return f"No difference between {new} and {old} is shown: {said}. Each interval contains 0."
+    ahead = [f"{_NAMES[name]} is {'higher' if sign > 0 else 'lower'}" for name, sign in signs.items() if sign]
+    same = [_NAMES[name] for name, sign in signs.items() if not sign]
+    rest = f", while no difference in {listed(same)} is shown" if same else ""
+    return f"With {new} {listed(ahead)} than with {old}{rest}: {said}."
+
+
+def difference_words(difference: Difference) -> str:
+    """``+0.034 [+0.010, +0.058], p 0.006``; without an interval where there are too few places."""
+    said = f"{difference.difference:+.3f}"
+    if difference.interval is None or difference.p is None:
+        return said
+    low, high = difference.interval
+    return f"{said} [{low:+.3f}, {high:+.3f}], p {p_text(difference.p)}"
+
+
+def p_text(p: float) -> str:
+    """A probability: ``0.031``, ``< 0.001``."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _difference_json(difference: Difference) -> dict[str, Any]:
+    sides = None if difference.interval is None else [round(side, 4) for side in difference.interval]
+    return {
+        "new": difference.first, "old": difference.second, "difference": difference.difference, "interval": sides,
+        "p": difference.p,
+    }  # fmt: skip
+
+
+def _figures(report: Report) -> str:
+    shown = (("map50", "mAP50"), ("f1", "F1"), ("precision", "precision"), ("recall", "recall"))
+    return "  ".join(f"{words} {_with_sides(report.figures, report.intervals, name)}" for name, words in shown)
+
+
+def _class_figures(report: Report, code: str) -> str:
+    own, sides = report.per_class[code], report.class_intervals.get(code, {})
+    shown = (("ap50", "AP50"), ("precision", "precision"), ("recall", "recall"))
+    return ", ".join(f"{words} {_with_sides(own, sides, name)}" for name, words in shown)
+
+
+def _with_sides(figures: Mapping[str, float], intervals: Mapping[str, tuple[float, float]], name: str) -> str:
+    if not figures["finds" if name == "precision" else "truth"]:
+        return "–"
+    sides = intervals.get(name)
+    return f"{figures[name]:.3f}" + ("" if sides is None else f" [{sides[0]:.3f}, {sides[1]:.3f}]")
+
+
+def _them(count: int) -> str:
+    return plural(count, "it", "them")
