@@ -148,13 +148,13 @@ class BoxTable:
             When one of them is not in the table.
         """
         wanted = np.asarray(ids, np.int64)
-        found, there = self._look_up(wanted)
+        found, there = self.look_up(wanted)
         if not there.all():
             raise KeyError(f"no box {np.unique(wanted[~there])[:5].tolist()}")
         return found
 
-    def _look_up(self, ids: Ints) -> tuple[Ints, Flags]:
-        """Row numbers of ``ids`` and whether each is there."""
+    def look_up(self, ids: Ints) -> tuple[Ints, Flags]:
+        """Return row numbers of ``ids``, and a boolean for each: whether it is there, else its number means nothing."""
         known = self._ids[: self._count]
         if len(ids) == self._count > 1 and np.array_equal(ids, known):  # a change of everything
             return np.arange(self._count), np.ones(self._count, bool)
@@ -169,7 +169,7 @@ class BoxTable:
 
     def has(self, ids: Ints) -> Flags:
         """Boolean for each of ``ids``: whether it is in the table."""
-        return self._look_up(np.asarray(ids, np.int64))[1]
+        return self.look_up(np.asarray(ids, np.int64))[1]
 
     def spans(self, box_id: int) -> bool:
         """Whether a box could be here, going by the smallest and the largest id: quick to ask of many tables."""
@@ -183,7 +183,7 @@ class BoxTable:
         if self._index is not None:
             ids = self._index.candidates(y0, x0, y1, x1, limit=self._count // 16)
             if ids is not None:
-                found, there = self._look_up(ids)
+                found, there = self.look_up(ids)
                 found = found[there]
                 low_y, low_x, high_y, high_x = self._corners[:, found]
                 hit: Flags = (low_y < y1) & (high_y > y0) & (low_x < x1) & (high_x > x0)

@@ -64,6 +64,11 @@ class OpinionTable:
         """All opinions (OPINION_DTYPE). A view: read it, do not write to it."""
         return self._rows
 
+    @property
+    def owners(self) -> Ints:
+        """The finding of each opinion, without gaps in memory. A view as ``rows``."""
+        return self._finding_ids
+
     def has(self, finding_ids: np.ndarray) -> Flags:
         """Boolean for each finding: whether there is an opinion of it."""
         wanted = np.asarray(finding_ids, np.int64)

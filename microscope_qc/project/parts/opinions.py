@@ -70,16 +70,17 @@ class Opinions:
 
     def counts(self, slide_id: int) -> Mapping[int, RunCounts]:
         """Return what each run of a slide found; a run that found nothing is left out."""
-        table, said = self._tables.table(slide_id), self.of_slide(slide_id)
-        said = said[table.has(said["finding_id"])]
-        left = table.states[table.rows_of(said["finding_id"])] == ReviewState.UNREVIEWED
+        table, said = self._tables.table(slide_id), self._tables.opinions(slide_id)
+        owners, runs = said.owners, np.ascontiguousarray(said.rows["run_id"])
+        places, there = table.look_up(owners)
+        left = there.copy()
+        left[there] = table.states[places[there]] == ReviewState.UNREVIEWED
         # a run whose deletion was undone may have made again what a later one had made in the meantime
-        new = said["made"] & np.diff(said["finding_id"], prepend=0).astype(bool)
-        counts = {}
-        for run_id in np.unique(said["run_id"]).tolist():
-            mine = said["run_id"] == run_id
-            counts[run_id] = RunCounts(int(mine.sum()), int(new[mine].sum()), int(left[mine].sum()))
-        return counts
+        new = there & said.rows["made"] & (np.diff(owners, prepend=0) != 0)
+        room = int(runs.max(initial=0)) + 1
+        by_run = [np.bincount(runs[which], minlength=room) for which in (there, new, left)]
+        found = np.flatnonzero(by_run[0]).tolist()
+        return {run_id: RunCounts(*(int(counted[run_id]) for counted in by_run)) for run_id in found}
 
     # -- taking in --------------------------------------------------------------------------------------------------
 
