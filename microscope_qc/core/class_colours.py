@@ -9,9 +9,9 @@ from functools import cache
 import numpy as np
 
 PALETTE = (
-    "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#44AA99", "#AA4499", "#DDCC77",
+    "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#00FFFF", "#AA3344", "#FFBBAA",
 )  # fmt: skip
-"""Okabe and Ito's colours without black, then three of Paul Tol's muted set."""
+"""Okabe and Ito's colours without black, then three that red-green blind people tell from them and from each other."""
 
 MOST = 40
 """Colours that :func:`class_colours` tells apart; more would look alike."""

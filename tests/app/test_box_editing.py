@@ -395,6 +395,7 @@ def test_shift_and_a_digit_give_the_eleventh_class(window: MainWindow, project: 
 
 def test_the_legend_names_what_is_shown_and_is_kept(window: MainWindow, qtbot: QtBot) -> None:
     legend = window.canvas.legend
+    legend.set_folded(False)
     if not legend.wanted:
         window.navigator.trigger("view.legend")
     legend.look_up()
@@ -415,7 +416,25 @@ def test_the_legend_names_what_is_shown_and_is_kept(window: MainWindow, qtbot: Q
     legend.look_up()
     assert not legend.isVisible(), "it stays folded when findings change"
     QTest.mouseClick(legend.fold_button, LEFT)
-    assert legend.isVisible() and not window.settings.legend_folded
+    assert legend.isVisible() and window.settings.legend_folded is False
+
+
+def test_the_legend_is_folded_on_a_small_canvas_until_the_user_unfolds_it(window: MainWindow, qtbot: QtBot) -> None:
+    legend, native = window.canvas.legend, window.canvas.picture.native
+    if not legend.wanted:
+        window.navigator.trigger("view.legend")
+    window.settings.legend_folded = None
+    legend.set_folded(None)
+    size = legend.sizeHint()
+    native.resize(6 * size.width(), 3 * size.height())
+    qtbot.waitUntil(legend.isVisible)
+    native.resize(2 * size.width(), 2 * size.height())
+    qtbot.waitUntil(lambda: not legend.isVisible() and legend.fold_button.isVisible())
+    assert window.settings.legend_folded is None, "nobody has chosen"
+    QTest.mouseClick(legend.fold_button, LEFT)
+    assert legend.isVisible() and window.settings.legend_folded is False
+    legend.place()
+    assert legend.isVisible(), "it stays as it was chosen"
 
 
 def drawn(window: MainWindow) -> set[int]:

@@ -14,6 +14,7 @@ from microscope_qc.core.class_colours import (
     differences,
     next_colour,
 )
+from microscope_qc.core.defect_class import CLASS_SETS
 
 
 @pytest.mark.parametrize(
@@ -34,12 +35,22 @@ def test_differences_are_those_of_the_published_pairs(
     assert _ciede2000(np.array([one]), np.array([other]))[0] == pytest.approx(expected, abs=5e-5)
 
 
-@pytest.mark.parametrize(("count", "least"), [(12, 13.0), (16, 10.0), (20, 7.5), (MOST, 5.0)])
-def test_further_classes_are_told_apart_by_colour_blind_people_too(count: int, least: float) -> None:
+@pytest.mark.parametrize(("count", "least"), [(12, 11.0), (16, 9.0), (20, 7.5), (MOST, 5.0)])
+def test_classes_are_told_apart_by_colour_blind_people_too(count: int, least: float) -> None:
     colours = class_colours()
     assert colours[: len(PALETTE)] == PALETTE and len(set(colours)) == MOST
-    for place in range(len(PALETTE), count):
+    for place in range(1, count):
         assert differences(colours[place], colours[:place]).min() > least
+
+
+@pytest.mark.parametrize("name", CLASS_SETS)
+def test_the_classes_of_a_bundled_set_are_told_apart_by_colour_blind_people(name: str) -> None:
+    colours = [item.colour for item in CLASS_SETS[name]]
+    assert tuple(colours) == PALETTE[: len(colours)]
+    for place in range(1, len(colours)):
+        assert (
+            differences(colours[place], colours[:place]).min() > 11
+        )  # of yellow and orange, which Okabe and Ito chose
 
 
 def test_the_next_colour_looks_like_none_in_use() -> None:

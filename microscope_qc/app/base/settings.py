@@ -37,7 +37,7 @@ class AppSettings(BaseModel):
     geometry: str = ""
     cache_mb: int | None = Field(default=None, ge=32, le=1_000_000)  # decoded tiles; None: see default_limit
     legend: bool = True  # on the canvas
-    legend_folded: bool = False
+    legend_folded: bool | None = None  # None: where it would cover much of the canvas
     declared_areas: bool = True  # outlined on the canvas
     position_unit: str = ""  # of the dialog that goes to a position
     stage_order: Literal["short", "worst", "number"] = "short"  # of the travel list

@@ -21,6 +21,8 @@ WIDEST = 250
 EDGE = 12
 SWATCH = 22
 FOLD = 22
+LARGEST_SHARE = 1 / 8
+"""Of the canvas: a larger legend is folded until the user unfolds it."""
 LATER_MS = 200
 """The classes present are looked up at most this often while findings change."""
 STATES = (("confirmed", Qt.PenStyle.SolidLine, 2.0), ("unreviewed", Qt.PenStyle.DashLine, 2.0))
@@ -36,7 +38,8 @@ class Legend(QWidget):
         super().__init__(parent)
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self._session = session
-        self.wanted = self.folded = False
+        self.wanted = False
+        self._folded: bool | None = None
         self.fold_button = QToolButton(parent)
         self.fold_button.setFixedSize(FOLD, FOLD)
         self.fold_button.setIconSize(QSize(FOLD - 6, FOLD - 6))
@@ -58,40 +61,47 @@ class Legend(QWidget):
         self.wanted = wanted
         self.look_up()
 
-    def set_folded(self, folded: bool) -> None:
-        """Leave only the button that unfolds it."""
-        self.folded = folded
+    def set_folded(self, folded: bool | None) -> None:
+        """Leave only the button that unfolds it; None: where the legend would cover much of the canvas."""
+        self._folded = folded
         self.look_up()
+
+    @property
+    def folded(self) -> bool:
+        """Whether only the button is left."""
+        parent = self.parentWidget()
+        if self._folded is not None or parent is None:
+            return bool(self._folded)
+        size = self.sizeHint()
+        return size.width() * size.height() > LARGEST_SHARE * parent.width() * parent.height()
 
     def look_up(self) -> None:
         """Look up which classes are shown."""
         session = self._session
-        if not self.wanted or session.slide is None:
-            self.hide()
-            self.fold_button.hide()
-            return
-        present = session.shown.class_counts()
-        known = [item for item in session.classes if item.id in present]
+        known: list[DefectClass] = []
+        if self.wanted and session.slide is not None:
+            present = session.shown.class_counts()
+            known = [item for item in session.classes if item.id in present]
         self.more = max(0, len(known) - MOST)
         self.classes = known[:MOST]
-        self.setVisible(bool(known) and not self.folded)
-        self.fold_button.setVisible(bool(known))
-        self.fold_button.setIcon(theme.icon("map-legend" if self.folded else "chevron-down"))
-        self.fold_button.setToolTip("Show the legend" if self.folded else "Fold the legend")
         self.place()
         self.update()
 
     def place(self) -> None:
         """Move to the lower right corner: the map is above it, the scale bar on the left."""
-        parent = self.parentWidget()
+        parent, folded = self.parentWidget(), self.folded
+        self.setVisible(bool(self.classes) and not folded)
+        self.fold_button.setVisible(bool(self.classes))
+        self.fold_button.setIcon(theme.icon("map-legend" if folded else "chevron-down"))
+        self.fold_button.setToolTip("Show the legend" if folded else "Fold the legend")
         size = self.sizeHint()
         self.resize(size)
         if parent is not None:
             self.move(parent.width() - size.width() - EDGE, parent.height() - size.height() - EDGE)
             corner = self.geometry().topRight()
-            if self.folded:
+            if folded:
                 corner = QPoint(parent.width() - EDGE, parent.height() - EDGE - FOLD)
-            self.fold_button.move(corner + QPoint(-FOLD - 3, 0 if self.folded else 3))
+            self.fold_button.move(corner + QPoint(-FOLD - 3, 0 if folded else 3))
             self.fold_button.raise_()
 
     def sizeHint(self) -> QSize:
