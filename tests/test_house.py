@@ -150,6 +150,32 @@ def imports(source: str) -> set[str]:
     return {name.split(".")[0] for name in found}
 
 
+def flags_in_hints(source: str) -> list[str]:
+    """Hints that name a flag of the command line without saying that it is one: the window shows them too."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.keyword) and node.arg == "hint":
+            words = [part.value for part in ast.walk(node.value) if isinstance(part, ast.Constant)]
+            text = "".join(word for word in words if isinstance(word, str))
+            if re.search(r"(?<!\w)--[a-z]", text) and "command line" not in text:
+                found.append(text)
+    return found
+
+
+def test_hints_that_the_window_shows_say_where_flags_belong():
+    below = [path for path in (ROOT / "microscope_qc").rglob("*.py") if path.parts[-2] not in ("cli", "app")]
+    found = {path.name: hints for path in below if (hints := flags_in_hints(path.read_text(encoding="utf-8")))}
+    assert found == {}
+
+
+def test_a_flag_in_a_hint_is_noticed():
+    source = """
+InputError(f"no {name}", hint="Give " f"one with --slide {name}.")
+InputError("no", hint="Choose one (--slide on the command line).")
+"""
+    assert flags_in_hints(source) == ["Give one with --slide ."]
+
+
 def foreign_imports() -> set[str]:
     """Top-level modules of others that the package imports."""
     found = set()

@@ -40,7 +40,7 @@ def register(subparsers: Any) -> None:
     )
     export.add_argument("project", type=Path, metavar="PROJECT.mqc")
     export.add_argument("path", type=Path, metavar="PATH")
-    export.add_argument("--registration", required=True, metavar="NAME")
+    export.add_argument("--registration", metavar="NAME", help="alignment (default: the one that was added last)")
     export.add_argument("--format", choices=[*STAGE_FORMATS.usable(), "sheet"], required=True)
     export.add_argument("--slide", metavar="NAME")
     export.add_argument(
@@ -138,6 +138,8 @@ def _export(args: argparse.Namespace) -> int:
         print_json(
             {
                 "file": result.path,
+                "slide": result.slide,
+                "registration": result.registration,
                 "positions": result.positions,
                 "outside_marks": result.outside_marks,
                 "largest_r95_um": result.largest_r95_um,
@@ -147,6 +149,7 @@ def _export(args: argparse.Namespace) -> int:
         return 0
     error = "not estimable (no check possible)" if result.largest_r95_um is None else f"{result.largest_r95_um:.1f} um"
     print(f"{result.positions} positions written to {result.path}; largest expected error (95 %): {error}")
+    print(f"Aligned by {result.registration} of {result.slide}.")
     if result.outside_marks:
         print(f"{result.outside_marks} of them are outside the marks.")
     return 0

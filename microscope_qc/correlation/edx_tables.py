@@ -147,7 +147,8 @@ class _Reader:
         if self.unit is None:
             raise ExchangeError(
                 f"{self.name} does not say whether it holds weight % or atom %.",
-                hint="Look it up in the program that made it, and give --unit wt or --unit at.",
+                hint="Look it up in the program that made it, and choose the unit (--unit wt or --unit at on the "
+                "command line).",
             )
         return self.unit
 

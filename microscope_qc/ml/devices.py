@@ -28,7 +28,9 @@ def choose_device(wanted: str = "auto") -> torch.device:
     if device.type not in ("cpu", "cuda"):
         raise InputError(f"The device {wanted} is not supported.", hint="Use auto, cpu or cuda:0.")
     if device.type == "cuda" and (not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()):
-        raise InputError(f"This computer has no device {wanted}.", hint="Use --device auto or cpu.")
+        raise InputError(
+            f"This computer has no device {wanted}.", hint="Choose auto or cpu (--device on the command line)."
+        )
     return device
 
 

@@ -54,6 +54,14 @@ def test_marks_to_stage_positions(project_path, tmp_path, capsys):
     assert main(["stage", "export", project, str(tmp_path / "c.csv"), *arguments]) == 0
     line = (tmp_path / "c.csv").read_text().splitlines()[1].split(",")
     assert [float(v) for v in line[2:4]] == pytest.approx([1.01, 1.985])
+    main(["stage", "fit", project, "--marks", str(tmp_path / "marks.csv"), "--name", "R2", "--model", "affine"])
+    capsys.readouterr()
+    newest = ["stage", "export", project, str(tmp_path / "d.csv"), "--format", "csv", "--progress", "none"]
+    assert main(newest) == 0
+    assert "\nAligned by R2 of S1.\n" in capsys.readouterr().out
+    assert main([*newest, "--registration", "R1", "--json"]) == 0
+    about = told(capsys)
+    assert (about["slide"], about["registration"]) == ("S1", "R1")
 
 
 @pytest.mark.parametrize(

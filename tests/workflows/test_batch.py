@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import multiprocessing
+import socket
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from multiprocessing import forkserver
 from pathlib import Path
@@ -23,7 +26,7 @@ from microscope_qc.core.jobs import run_job
 from microscope_qc.ml.engine import run_model
 from microscope_qc.project import Project
 from microscope_qc.project.runs.journal import read_journal, read_status
-from microscope_qc.workflows.detection.batch import batch
+from microscope_qc.workflows.detection.batch import _connected, batch
 from microscope_qc.workflows.detection.intake import RunIntake
 from microscope_qc.workflows.detection.run import prepare_run
 
@@ -115,6 +118,16 @@ def test_three_workers_find_what_one_process_finds_though_one_is_killed(
     with distributed.Client(processes=False, n_workers=1, dashboard_address=None, set_as_default=False) as client:
         again = run_job(batch([path], model, client=client, device="cpu"))
     assert again.slides[0][2].findings == len(expected), "a finished run is not repeated"
+
+
+def test_another_cluster_on_this_computer_is_no_matter_for_a_warning() -> None:
+    with socket.socket() as other, warnings.catch_warnings():
+        with contextlib.suppress(OSError):  # somebody has it already
+            other.bind(("127.0.0.1", 8787))
+            other.listen()
+        warnings.simplefilter("error")
+        with _connected(None, 1) as client:
+            assert client.submit(abs, -3).result() == 3
 
 
 def test_a_scheduler_that_cannot_be_reached_is_named(

@@ -253,7 +253,10 @@ def test_the_device_is_no_part_of_what_a_run_is(project: Project, model: Path, h
     assert len(project.runs) == 1 and len(list((project.path / "runs").iterdir())) == 1
     project.close()
     assert main(["detect", str(project.path), "--model", str(model), "--device", "cuda:77", "--progress", "none"]) == 2
-    assert capsys.readouterr().err == "This computer has no device cuda:77. Use --device auto or cpu.\n"
+    assert (
+        capsys.readouterr().err
+        == "This computer has no device cuda:77. Choose auto or cpu (--device on the command line).\n"
+    )
 
 
 def test_nothing_to_do_is_said(tmp_path: Path, model: Path) -> None:

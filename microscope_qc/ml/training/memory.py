@@ -80,7 +80,8 @@ class InPieces:
             total = torch.stack(list(losses.values())).sum()
             if not math.isfinite(float(total.detach())):
                 raise ModelError(
-                    "The training diverged: the loss is not a number.", hint="Use a smaller --learning-rate."
+                    "The training diverged: the loss is not a number.",
+                    hint="Choose a smaller learning rate (--learning-rate on the command line).",
                 )
             (total * share if share < 1 else total).backward()
             for name, loss in losses.items():

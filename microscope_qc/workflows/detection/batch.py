@@ -229,13 +229,15 @@ def _connected(scheduler: str | None, workers: int | None) -> Any:
         except (OSError, ValueError, TimeoutError) as error:
             raise InputError(
                 f"There is no dask scheduler at {scheduler} ({error}).",
-                hint="Start one with 'dask scheduler', or leave --scheduler out.",
+                hint="Start one with 'dask scheduler', or leave out --scheduler on the command line.",
             ) from error
-    # only this computer can reach it, and no web page is served
+    # only this computer can reach it, and no pages are served; without a port dask would want its own, which another
+    # cluster may have, and warn
     with dask.config.set({"distributed.scheduler.allowed-failures": LOST_WORKERS}):
         cluster = distributed.LocalCluster(
             n_workers=workers or _graphics_cards() or 1, threads_per_worker=1, processes=True, host="127.0.0.1",
-            dashboard_address=None, worker_dashboard_address=None, memory_limit=0, silence_logs="ERROR",
+            dashboard_address="127.0.0.1:0", scheduler_kwargs={"dashboard": False}, worker_dashboard_address=None,
+            memory_limit=0, silence_logs="ERROR",
         )  # fmt: skip
     return _Local(cluster)
 

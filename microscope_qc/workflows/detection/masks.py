@@ -80,7 +80,10 @@ def material_mask(mosaic: Mosaic, model: str | Path | None) -> Job[AreaMask | No
 
     model_um = None if model is None else load_card(model_folder(model)).pixel_size_um
     if model_um is not None and mosaic.pixel_size_um is None:
-        raise InputError("The pixel size of the slide is not known.", hint="Enter it first, or leave --model out.")
+        raise InputError(
+            "The pixel size of the slide is not known.",
+            hint="Enter it first (or leave out --model on the command line).",
+        )
     height, width = mosaic.shape
     return (
         yield from material_job(mosaic, Region(0, 0, height, width), scale=slide_scale(model_um, mosaic.pixel_size_um))

@@ -73,7 +73,7 @@ def require_clear(summary: ImportSummary) -> None:
     if summary.without_class:
         raise ExchangeError(
             f"{things(summary.without_class, 'box of the file has', 'boxes of the file have')} no class.",
-            hint="Give one with --class CODE, or leave them out with --class =.",
+            hint="Choose one, or leave them out (--class CODE or --class = on the command line).",
         )
 
 
@@ -86,6 +86,6 @@ def _not_clear(asked: Mapping[str, tuple[str, ...]]) -> ExchangeError:
         words = f"The slide {slides[0]} may be any of the pictures {', '.join([picture, *also][:8])}."
     return ExchangeError(
         words,
-        hint=f"Say which with --slide NAME, or with --picture {picture}=NAME for each picture; "
-        f"--picture {picture}= leaves it out.",
+        hint=f"Choose the slide of each picture, or none (on the command line --picture {picture}=NAME or "
+        f"--picture {picture}= for each, or --slide NAME for all).",
     )

@@ -193,7 +193,8 @@ class Cutting:
             return self.tile_px
         if record.pixel_size_um is None:
             raise InputError(
-                f"The pixel size of {record.name} is not known.", hint="Enter it first, or leave out --pixel-size."
+                f"The pixel size of {record.name} is not known.",
+                hint="Enter it first, or choose no pixel size (leave out --pixel-size on the command line).",
             )
         return max(8, round(self.tile_px * self.pixel_size_um / record.pixel_size_um[1]))
 

@@ -89,7 +89,10 @@ def train(
 
 def _free_folder(target: Path, *, overwrite: bool) -> Path:
     if (target / CARD_NAME).exists() and not overwrite:
-        raise InputError(f"{target} already contains a model.", hint="Choose another folder, or add --overwrite.")
+        raise InputError(
+            f"{target} already contains a model.",
+            hint="Choose another folder, or replace it (--overwrite on the command line).",
+        )
     if target.exists() and not target.is_dir():
         raise InputError(f"{target} is a file.", hint="Choose a folder for the model.")
     return target
@@ -213,5 +216,7 @@ def common_pixel_size(dataset: Dataset) -> float | None:
     if not known:
         return None
     if len(known) < len(sizes) or max(known) > 1.05 * min(known):
-        raise ModelError("The images differ in pixel size.", hint="Choose the model's with --pixel-size.")
+        raise ModelError(
+            "The images differ in pixel size.", hint="Choose the model's (--pixel-size on the command line)."
+        )
     return sorted(known)[len(known) // 2]

@@ -173,7 +173,7 @@ def named_model(name: str | None, project: Project | None = None) -> str:
     if name is None:
         argument = "" if project is None else project.models.argument
         if not argument:
-            raise InputError("No model is in use in this project.", hint="Name one with --model.")
+            raise InputError("No model is in use in this project.", hint="Choose one (--model on the command line).")
         return argument
     if Path(name).exists() or Path(name).name != name:
         return name

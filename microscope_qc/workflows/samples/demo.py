@@ -101,7 +101,7 @@ def demo(
     started = time.monotonic()
     out = Path(out)
     if out.exists() and not out.is_dir():
-        raise InputError(f"{out} is a file, not a folder.", hint="Choose another folder with --out.")
+        raise InputError(f"{out} is a file, not a folder.", hint="Choose another folder (--out on the command line).")
     project_path = yield from ready_sample(out) if ready else sample(out, size=size, seed=seed)
     with Project.open(project_path) as project:
         slide = project.slides[0]

@@ -43,6 +43,8 @@ class StageExport:
     """The written file and what it contains."""
 
     path: Path
+    slide: str
+    registration: str
     positions: int
     outside_marks: int
     largest_r95_um: float | None
@@ -165,7 +167,9 @@ def find_registration(
             f"{project.name} has {what}.", hint=f"There are: {names}." if names else "Fit one from marks first."
         )
     if name is not None and len(records) > 1:
-        raise InputError(f"Several slides have an alignment {name}.", hint="Name the slide with --slide.")
+        raise InputError(
+            f"Several slides have an alignment {name}.", hint="Choose the slide (--slide on the command line)."
+        )
     record = records[-1]
     return record.slide_id, record.name, Registration.from_dict(record.data)
 
@@ -225,6 +229,8 @@ def export_stage(
     radii = [target.r95_um for target in targets.targets if target.r95_um is not None]
     return StageExport(
         path=path,
+        slide=slide.name,
+        registration=name,
         positions=len(targets.targets),
         outside_marks=sum(target.outside_marks for target in targets.targets),
         largest_r95_um=max(radii, default=None),
