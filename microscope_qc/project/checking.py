@@ -20,6 +20,10 @@ from microscope_qc.project.owner import OwnerLock
 from microscope_qc.project.run_checks import check_run, missing_slides
 from microscope_qc.project.salvage import Salvaged, counted_words, salvage, write_salvaged
 
+SALVAGED_NAME = "project.salvaged.sqlite"
+"""What was read of a damaged database, complete, while that one is moved aside."""
+_UNFINISHED = ".salvage-"
+
 
 def check_content(database: Database, folder: Path, *, repair: bool) -> list[str]:
     """Check an open project; with ``repair`` also repair what can be repaired, after a backup of the database."""
@@ -121,14 +125,18 @@ def restore_when_damaged(folder: Path, *, program: str = "command") -> list[str]
     ProjectError
         When there is no backup, or the folder is not that of a project.
     """
-    file = folder / DATABASE_NAME
-    if not folder.is_dir() or not (file.exists() or (folder / backups.FOLDER).is_dir()):
+    file, salvaged_file = folder / DATABASE_NAME, folder / SALVAGED_NAME
+    if not folder.is_dir() or not (file.exists() or salvaged_file.exists() or (folder / backups.FOLDER).is_dir()):
         raise ProjectError(f"There is no project {folder}.", hint="A project is a folder NAME.mqc.")
     if not backups.is_damaged(file):
         return []
     lock = OwnerLock(folder, program=program)
     lock.acquire()
     try:
+        if salvaged_file.exists() and not file.exists():
+            aside = _put_in_place(folder)
+            return ["A repair of the database that was interrupted was completed.", _kept_words(aside)]
+        _remove_unfinished(folder)
         backup = next((copy for copy in backups.backup_files(folder) if not backups.is_damaged(copy)), None)
         salvaged = salvage(file) if file.exists() else Salvaged()
         if backup is None and not salvaged.worth:
@@ -137,7 +145,7 @@ def restore_when_damaged(folder: Path, *, program: str = "command") -> list[str]
                 hint="Copy the project back from another place; nothing was changed here.",
             )
         made = "" if backup is None else f"{backups.made_at(backup):%Y-%m-%d %H:%M}"
-        with tempfile.TemporaryDirectory(prefix=".salvage-", dir=folder) as temporary:
+        with tempfile.TemporaryDirectory(prefix=_UNFINISHED, dir=folder) as temporary:
             said = [f"The database was damaged; it was replaced by the backup of {made}."]
             new = Path(temporary) / DATABASE_NAME
             if salvaged.worth:
@@ -145,10 +153,33 @@ def restore_when_damaged(folder: Path, *, program: str = "command") -> list[str]
                 said = counted_words(counts, made)
             elif backup is not None:
                 shutil.copyfile(backup, new)
-            aside = backups.move_aside(folder, f"project.damaged-{datetime.now():%Y%m%d-%H%M%S}.sqlite")
             with new.open("rb+") as written:
                 os.fsync(written.fileno())
-            new.replace(file)
-        return [*said, f"The damaged file is kept as {aside.name}."]
+            new.replace(salvaged_file)
+        return [*said, _kept_words(_put_in_place(folder))]
     finally:
         lock.release()
+
+
+def _put_in_place(folder: Path) -> Path:
+    """Move the damaged database aside and the new one in its place; return what the damaged one is called now.
+
+    Where this is interrupted in between, the next check goes on: without a database the new one is still waiting.
+    """
+    aside = backups.move_aside(folder, f"project.damaged-{datetime.now():%Y%m%d-%H%M%S}.sqlite")
+    (folder / SALVAGED_NAME).replace(folder / DATABASE_NAME)
+    return aside
+
+
+def _kept_words(aside: Path) -> str:
+    if not aside.exists():  # it was moved when the repair was interrupted, or there was none
+        named = sorted(aside.parent.glob("project.damaged-*.sqlite"))
+        return f"The damaged file is kept as {named[-1].name}." if named else "There was no damaged file to keep."
+    return f"The damaged file is kept as {aside.name}."
+
+
+def _remove_unfinished(folder: Path) -> None:
+    """Remove what a check that was killed left: the damaged database is still there, and is read again."""
+    (folder / SALVAGED_NAME).unlink(missing_ok=True)
+    for left in folder.glob(f"{_UNFINISHED}*"):
+        shutil.rmtree(left, ignore_errors=True)

@@ -293,7 +293,8 @@ def _require_project(folder: Path) -> None:
     if not folder.is_dir():
         raise ProjectError(f"{folder.name} is a file, not a project.", hint="A project is a folder NAME.mqc.")
     if not (folder / DATABASE_NAME).is_file():
-        hint = CHECK_HINT if (folder / backups.FOLDER).is_dir() else "A project is a folder NAME.mqc."
+        can_be_made = (folder / backups.FOLDER).is_dir() or (folder / checking.SALVAGED_NAME).is_file()
+        hint = CHECK_HINT if can_be_made else "A project is a folder NAME.mqc."
         raise ProjectError(f"{folder.name} is not a project: {DATABASE_NAME} is missing.", hint=hint)
     if (folder / DATABASE_NAME).stat().st_size == 0:
         raise ProjectError(f"The database of {folder.stem} is empty.", hint=CHECK_HINT)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import random
 import shutil
 import sqlite3
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -70,6 +73,51 @@ def test_one_page_of_findings_is_lost_not_the_others(damaged: Path, tmp_path: Pa
         assert len(rows) == here
     assert sum(note.startswith("note") for note in rows["note"]) >= 28
     assert list(copy.glob("project.damaged-*.sqlite"))
+
+
+class Killed(BaseException):
+    """Nothing after it is done."""
+
+
+@pytest.mark.parametrize("with_backup", [True, False])
+def test_a_repair_that_is_killed_at_any_step_is_completed_by_the_next(
+    damaged: Path, tmp_path: Path, with_backup: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for last in range(8):
+        copy = tmp_path / str(last) / "cell.mqc"
+        shutil.copytree(damaged, copy)
+        if not with_backup:
+            shutil.rmtree(copy / "backups")
+        spoil_page(copy, pages_of(copy, "boxes")[3])
+        (copy / "project.sqlite-shm").write_bytes(b"")
+        (copy / ".salvage-left").mkdir()
+        steps = itertools.count()
+
+        def killed(move: Callable[..., Path], steps: Iterator[int] = steps, last: int = last) -> Callable[..., Path]:
+            def moved(*places: Path) -> Path:
+                if places[0].name.startswith("project") and next(steps) == last:
+                    raise Killed
+                return move(*places)
+
+            return moved
+
+        with monkeypatch.context() as patched, contextlib.suppress(Killed):
+            patched.setattr(Path, "rename", killed(Path.rename))
+            patched.setattr(Path, "replace", killed(Path.replace))
+            make_readable(copy)
+        if not (copy / "project.sqlite").exists():
+            with pytest.raises(MicroscopeQCError, match="microscope-qc check"):
+                Project.open(copy)
+        make_readable(copy)
+        with Project.open(copy) as project:
+            project.check()
+            found.append(len(project.boxes.table(1)))
+        assert list(copy.glob("project.damaged-*.sqlite")), "nothing is thrown away"
+        assert not list(copy.glob(".salvage-*")) and not (copy / "project.salvaged.sqlite").exists()
+        if next(steps) <= last:  # it was not killed
+            break
+    assert last > 2 and set(found) == {found[-1]} and found[-1] > 2500
 
 
 def test_any_damage_ends_with_a_project_or_a_sentence(
