@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 from microscope_qc.cli.parts import DATASET, number, whole_number
@@ -26,6 +27,14 @@ def register(subparsers: Any) -> None:
     evaluate.add_argument(
         "--part", choices=("test", "validation", "train", "all"), default="",
         help="what is measured on (default: what is kept for the test, else for validation, else all)",
+    )  # fmt: skip
+    evaluate.add_argument(
+        "--html", type=Path, metavar="FILE",
+        help="write a page with curves, confusion, and pictures of what was right, wrong, false and missed",
+    )  # fmt: skip
+    evaluate.add_argument(
+        "--lists", action="store_true",
+        help="keep lists of what was right, wrong, false and missed as filters of the project, for its gallery",
     )  # fmt: skip
     evaluate.add_argument("--device", default="auto", metavar="auto|cpu|cuda:0")
     evaluate.add_argument("--json", action="store_true", help="print one JSON document")
@@ -143,18 +152,33 @@ def _train(args: argparse.Namespace) -> int:
 
 def _evaluate(args: argparse.Namespace) -> int:
     from microscope_qc.cli.progress import print_json, run
+    from microscope_qc.core.errors import InputError
+    from microscope_qc.project import Project
     from microscope_qc.workflows.learning.evaluate import evaluate
+    from microscope_qc.workflows.learning.evaluation_page import write_evaluation_page
+    from microscope_qc.workflows.learning.from_project import is_project
+    from microscope_qc.workflows.learning.lists import keep_lists
 
     share_processor()
+    if args.lists:
+        if not is_project(Path(args.dataset)):
+            raise InputError("Lists are kept with a project.", hint="Use --html for pictures of a folder.")
+        Project.open(args.dataset).close()  # one that cannot be written is found before minutes are spent
     job = evaluate(
         args.model, args.dataset, confidence=args.confidence, iou=args.iou, part=args.part, device=args.device
     )
     done = run(job, args)
+    if args.html is not None:
+        run(write_evaluation_page(args.html, done), args)
+    said = []
+    if args.lists:
+        with Project.open(args.dataset) as project:
+            said = keep_lists(project, done)
     if args.json:
-        print_json(done.document())
+        print_json(done.document() | {"lists": said} if args.lists else done.document())
         return 0
     print(f"{done.card.name} on {done.dataset}: {done.pictures} pictures")
-    for line in done.words():
+    for line in [*done.words(), *said]:
         print(f"  {line}")
     return 0
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from microscope_qc.core.wording import count_text
+from microscope_qc.core.wording import UNKNOWN, count_text
 from microscope_qc.reports.plots import DPI, INK, QUIET, RULE, Chart, legend_below, plain, style
 
 if TYPE_CHECKING:
@@ -136,8 +136,10 @@ def confusion_chart(classes: Sequence[str], table: Sequence[Sequence[int]]) -> C
         return Chart(figure, "True class against found class")
 
 
-def share_text(value: float, interval: tuple[float, float] | None) -> str:
-    """``0.712 (0.65 to 0.77)``."""
+def share_text(value: float | None, interval: tuple[float, float] | None = None) -> str:
+    """``0.712 (0.650 to 0.770)``, "–" where it is not known."""
+    if value is None:
+        return UNKNOWN
     text = f"{value:.3f}"
     return text if interval is None else f"{text} ({interval[0]:.3f} to {interval[1]:.3f})"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -67,6 +68,24 @@ def with_scale_bar(picture: np.ndarray, um_per_px: float) -> np.ndarray:
     draw.rectangle((margin, bottom - thick, margin + long - 1, bottom - 1), fill="white")
     draw.text((margin, bottom - 2 * thick), words, font=face, fill="white", anchor="ls")
     return np.asarray(image)
+
+
+def outlined_crop(
+    mosaic: Mosaic, region: Region, marks: Sequence[tuple[str, Sequence[Sequence[float]]]], *, side_px: int = 256
+) -> np.ndarray:
+    """Square picture (side, side, 3) uint8 of a square region, with boxes (y0, x0, y1, x1) in several colours."""
+    import cv2
+
+    picture = np.ascontiguousarray(mosaic.read_scaled(region, (side_px, side_px)))
+    scale = side_px / (region.y1 - region.y0)
+    for colour, boxes in marks:
+        rgb = int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
+        for y0, x0, y1, x1 in boxes:
+            sides = ((x0 - region.x0, y0 - region.y0), (x1 - region.x0, y1 - region.y0))
+            one, other = ([round(value * scale * 16) for value in corner] for corner in sides)
+            for thickness, tint in ((4, (14, 16, 18)), (2, rgb)):
+                cv2.rectangle(picture, one, other, tint, thickness, cv2.LINE_AA, 4)
+    return picture
 
 
 def place_crop(

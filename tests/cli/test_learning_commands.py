@@ -47,6 +47,8 @@ def test_a_model_is_measured(capsys: pytest.CaptureFixture[str], tmp_path: Path)
         "model",
         "dataset",
         "pictures",
+        "outcomes",
+        "seconds_per_picture",
         "left_out",
         "learned_from",
         "background_pictures",

@@ -18,6 +18,7 @@ from microscope_qc.ml.evaluation.bootstrap import (
     mean_over_classes,
 )
 from microscope_qc.ml.evaluation.curves import reliability, thinned
+from microscope_qc.ml.evaluation.outcomes import ImageOutcomes, outcomes_of
 
 COCO_IOU = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
 SIZES_PX = {"small": (0.0, 32.0), "medium": (32.0, 96.0), "large": (96.0, np.inf)}
@@ -251,6 +252,14 @@ class Tally:
                 precisions.append(average_precision(hit[np.argsort(-score, kind="stable")], truths[index]))
             result[name] = {"ap50": _mean(precisions), "truth": float(sum(truths.values()))}
         return result
+
+    def outcomes(self, *, confidence: float, iou: float = 0.5) -> list[ImageOutcomes]:
+        """What became of the findings from a confidence on, and of the defects, of each image."""
+        found = []
+        for (boxes, labels, score), truth in zip(self._finds, self._truth, strict=True):
+            shown = score >= confidence
+            found.append(outcomes_of((boxes[shown], labels[shown], score[shown]), truth, iou=iou))
+        return found
 
     def curves(self) -> dict[str, list[list[float]]]:
         """Points of curves.

@@ -41,8 +41,9 @@ def detection_report(
         return report
     intervals, class_intervals = tally.intervals(confidence=at, iou=iou)
     return replace(
-        report, intervals=intervals, class_intervals=class_intervals, by_size=tally.by_size(), curves=tally.curves()
-    )
+        report, intervals=intervals, class_intervals=class_intervals, by_size=tally.by_size(), curves=tally.curves(),
+        outcomes=tally.outcomes(confidence=at, iou=iou),
+    )  # fmt: skip
 
 
 def tally_dataset(finder: Finder, dataset: Dataset, *, batch: int = 8) -> Job[Tally]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+
+from microscope_qc.ml.evaluation.outcomes import ImageOutcomes
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,8 @@ class Report:
         Figures of small, medium and large defects.
     curves
         Points of curves by name, such as "pr CODE".
+    outcomes
+        What became of every finding and every defect of each image, where boxes are compared.
     """
 
     confidence: float
@@ -36,6 +40,7 @@ class Report:
     class_intervals: Mapping[str, Mapping[str, tuple[float, float]]] = field(default_factory=dict)
     by_size: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     curves: Mapping[str, list[list[float]]] = field(default_factory=dict)
+    outcomes: Sequence[ImageOutcomes] = ()
 
     def metrics(self) -> dict[str, object]:
         """What is stored in a model's card."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,8 @@ from microscope_qc.ml.architectures.loading import open_task
 from microscope_qc.ml.cards import ModelCard
 from microscope_qc.ml.datasets import Dataset, LeftOutOfData
 from microscope_qc.ml.datasets.learned import LearnedShare, learned_share, read_learned
+from microscope_qc.ml.datasets.records import AnnotatedImage
+from microscope_qc.ml.evaluation.outcomes import Outcome
 from microscope_qc.ml.evaluation.report import Report
 from microscope_qc.ml.library import bundled_folder, load_card, model_folder
 from microscope_qc.ml.tasks.kinds import TASKS
@@ -32,6 +36,7 @@ class Evaluation:
 
     ``background`` counts the images without a box; ``left_out`` is what the annotations contain besides; ``learned`` is
     how much of it the model learned from, None where that is not known; ``sentences`` are about all of them.
+    ``images`` are what was measured on, and ``seconds_per_picture`` is how long that took, reading included.
     """
 
     card: ModelCard
@@ -42,18 +47,35 @@ class Evaluation:
     left_out: LeftOutOfData = field(default_factory=LeftOutOfData)
     learned: LearnedShare | None = None
     sentences: list[str] = field(default_factory=list)
+    images: Sequence[AnnotatedImage] = ()
+    seconds_per_picture: float = 0.0
 
     def document(self) -> dict[str, object]:
         """Everything, as values that JSON can store."""
         about: dict[str, object] = {"model": self.card.name, "dataset": self.dataset, "pictures": self.pictures}
         about |= {"notes": self.sentences, "background_pictures": self.background, "left_out": self.left_out.document()}
         about["learned_from"] = None if self.learned is None else self.learned.document()
-        known = _without_unknown(self.report.document())
-        return {**about, "classes": self.card.classes, **known}
+        about["seconds_per_picture"] = round(self.seconds_per_picture, 4)
+        if self.report.outcomes:
+            about["outcomes"] = self.outcomes()
+        return {**about, "classes": self.card.classes, **self.known_figures()}
+
+    def known_figures(self) -> dict[str, Any]:
+        """The report as values that JSON can store; None for what is not known."""
+        return _without_unknown(self.report.document())
+
+    def outcomes(self) -> dict[str, int]:
+        """How many findings are right, at a defect with a wrong box or class, or false, and how many defects missed."""
+        found = Counter(outcome for image in self.report.outcomes for outcome in image.outcomes)
+        found[Outcome.MISSED] = sum(image.truth_outcomes.count(Outcome.MISSED) for image in self.report.outcomes)
+        return {str(outcome): found[outcome] for outcome in Outcome}
 
     def words(self) -> list[str]:
         """Lines to show the user."""
-        return [*TASKS.get(self.card.task).words(self.report), *self.sentences]
+        lines = TASKS.get(self.card.task).words(self.report)
+        if self.report.outcomes:
+            lines.append(", ".join(f"{count} {outcome}" for outcome, count in self.outcomes().items()))
+        return [*lines, f"{self.seconds_per_picture:.3g} s per picture", *self.sentences]
 
 
 def _without_unknown(figures: dict[str, Any]) -> dict[str, Any]:
@@ -121,9 +143,14 @@ def evaluate(
 
     use_threads()
     at = card.confidence if confidence is None else confidence
-    report = yield from kind.measure(open_task(model, device=device), data, confidence=at, iou=iou)
+    opened, start = open_task(model, device=device), time.perf_counter()
+    report = yield from kind.measure(opened, data, confidence=at, iou=iou)
+    seconds = (time.perf_counter() - start) / max(1, len(data.images))
     said = [*read.sentences(), *told, *_learned(learned, model), *other_classes(others), *_pixel_sizes(card, data)]
-    return Evaluation(card, str(dataset), len(data.images), report, data.background, data.left_out, learned, said)
+    return Evaluation(
+        card, str(dataset), len(data.images), report, data.background, data.left_out, learned, said,
+        images=data.images, seconds_per_picture=seconds,
+    )  # fmt: skip
 
 
 def _learned(share: LearnedShare | None, model: str | Path) -> list[str]:
