@@ -85,6 +85,17 @@ def test_statistics_count_states_and_leave_rejected_out_of_densities():
     assert (second["code"], second["size_um"]["q50"]) == ("B", 15.0)
 
 
+def test_without_sizes_all_other_numbers_are_the_same():
+    rows = rows_of(*[(1, 0, 0, 10, 20 + i, 0.5) for i in range(4)], (2, 900, 900, 1030, 1010, np.nan))
+    rows["state"], rows["chosen"], rows["note"] = [0, 1, 2, 2, 1], [1, 0, 1, 0, 1], "seen"
+    coverage = SlideCoverage((2000, 2000), [Scan(1, frozenset({1, 2}), Region(0, 0, 900, 2000))])
+    found = slide_statistics(rows, CLASSES, (0.5, 0.5), coverage)
+    assert found["outside_area"] == 1
+    for row in (found, *found["classes"]):
+        del row["size_um"], row["statistics"]
+    assert slide_statistics(rows, CLASSES, (0.5, 0.5), coverage, sizes=False) == found
+
+
 def test_what_is_not_known_is_none_not_zero():
     found = slide_statistics(make_rows(0), CLASSES, None, SlideCoverage((10, 10)))
     assert found["per_mm2"] is None and found["size_um"] is None and found["reviewed_share"] is None

@@ -376,3 +376,16 @@ def test_where_a_slide_was_looked_at_does_not_wait_for_the_disk_and_clicks_do(pr
     project.close()
     with Project.open(path) as again:
         assert again.settings.get("view:1") == {"zoom": 2}
+
+
+@pytest.mark.parametrize("choice", [{}, {"shown": True}, {"every": True}])
+@pytest.mark.parametrize("slides", [1, 2])
+def test_rows_that_are_given_out_are_copies(project: Project, choice: dict[str, bool], slides: int) -> None:
+    first, second = (slide.id for slide in project.slides)
+    project.boxes.add(first, some_rows(3), title="Import")
+    project.boxes.add(second, some_rows(2), title="Import")
+    given = project.boxes.rows(first if slides == 1 else None, **choice)
+    assert len(given) == (3 if slides == 1 else 5)
+    given["state"] = ReviewState.REJECTED
+    assert (project.boxes.table(first).states == ReviewState.UNREVIEWED).all()
+    assert (project.boxes.table(first).rows["state"] == ReviewState.UNREVIEWED).all()
