@@ -43,6 +43,7 @@ class _Place:
     box: np.ndarray
     words: str
     rank: float
+    missed: bool = False
 
 
 def write_evaluation_page(path: Path | str, done: Evaluation) -> Job[Path]:
@@ -170,12 +171,13 @@ def _places(done: Evaluation) -> dict[Outcome, list[_Place]]:
 
 
 def _shown(image: AnnotatedImage, outcomes: ImageOutcomes, place: _Place) -> Shown | None:
-    """The place with all true boxes and the findings in it; None where the picture cannot be read."""
+    """A finding with the true boxes around it, or a defect with all findings; None where the picture cannot be read."""
     y0, x0, y1, x1 = place.box.tolist()
-    shown = max(2.5 * max(y1 - y0, x1 - x0), 64.0)
+    shown = min(max(2.5 * max(y1 - y0, x1 - x0), 64.0), float(max(image.shape)))
     top, left = round((y0 + y1 - shown) / 2), round((x0 + x1 - shown) / 2)
     region = Region(top, left, top + round(shown), left + round(shown))
-    marks = [(TRUE_COLOUR, _within(outcomes.truth, region)), (FOUND_COLOUR, _within(outcomes.boxes, region))]
+    found = _within(outcomes.boxes, region) if place.missed else [place.box.tolist()]
+    marks = [(TRUE_COLOUR, _within(outcomes.truth, region)), (FOUND_COLOUR, found)]
     try:
         with image.opened() as mosaic:
             return Shown(jpeg(outlined_crop(mosaic, region, marks)), place.words)
