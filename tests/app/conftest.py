@@ -62,6 +62,7 @@ def the_window(tmp_path_factory: pytest.TempPathFactory, qapp: object) -> Iterat
     if not has_display():
         pytest.skip("needs a display: run under xvfb-run")
     os.environ["MICROSCOPE_QC_CONFIG_DIR"] = str(tmp_path_factory.mktemp("config"))
+    os.environ["MICROSCOPE_QC_MODELS"] = str(tmp_path_factory.mktemp("models"))
     from microscope_qc.app.base.settings import AppSettings
     from microscope_qc.app.shell.main_window import MainWindow
 

@@ -10,7 +10,6 @@ from microscope_qc.app.commands import (
     exchange,
     files,
     intake,
-    models,
     review,
     scope,
     slides,
@@ -30,5 +29,4 @@ ACTIONS: tuple[Action, ...] = (
     *review.ACTIONS,
     *scope.ACTIONS,
     *areas.ACTIONS,
-    *models.ACTIONS,
 )

@@ -34,6 +34,7 @@ BUILT_IN = {
     "gallery": f"{_HERE}.gallery:PANEL",
     "table": f"{_HERE}.table:PANEL",
     "areas": f"{_HERE}.areas:PANEL",
+    "models": f"{_HERE}.models:PANEL",
     "jobs": f"{_HERE}.jobs:PANEL",
     "log": f"{_HERE}.log:PANEL",
 }

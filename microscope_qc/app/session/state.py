@@ -60,6 +60,7 @@ class SessionState:
     marks_changed: ClassVar[Signal] = Signal()
     runs_changed: ClassVar[Signal] = Signal()
     registrations_changed: ClassVar[Signal] = Signal()
+    model_in_use_changed: ClassVar[Signal] = Signal()
     history_changed: ClassVar[Signal] = Signal()
     saved_filters_changed: ClassVar[Signal] = Signal()
     stage_changed: ClassVar[Signal] = Signal()  # order of the travel list, unit or height of the stage

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from microscope_qc.core.boxes import coordinates
 from microscope_qc.core.errors import ModelError
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.core.matching import overlapping_pairs, require_shares
@@ -28,10 +29,12 @@ if TYPE_CHECKING:
     from microscope_qc.ml.evaluation.detection import Tally
     from microscope_qc.ml.evaluation.on_slides import Finder
     from microscope_qc.ml.evaluation.paired import Difference, Paired
+    from microscope_qc.project import Project
 
 ONLY_NEW, ONLY_OLD, FALSE_NEW, FALSE_OLD = "found by new only", "found by old only", "false in new", "false in old"
 KINDS = (ONLY_NEW, ONLY_OLD, FALSE_NEW, FALSE_OLD)
 _SAME_PLACE = 0.5
+_AT_PLACE_PX = 0.02
 _NAMES = {"map50": "mAP50", "f1": "F1"}
 
 
@@ -333,6 +336,21 @@ def _disagreements(tallies: list[Tally], limits: tuple[float, float], data: Data
                 code, score = data.classes[int(labels[index])], round(float(scores[index]), 4)
                 said.append(Disagreement(kind, image.path, image.scene, _box(boxes[index]), code, score))
     return sorted(said, key=lambda one: KINDS.index(one.kind))
+
+
+def numbers_of(project: Project, disagreements: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Numbers of the findings of a project that are meant by disagreements about true defects, as documents."""
+    found: list[int] = []
+    for slide in project.slides:
+        mine = [
+            one["box"] for one in disagreements
+            if Path(one["picture"]) == slide.path and one["scene"] in (None, slide.scene)
+        ]  # fmt: skip
+        if mine:
+            rows = project.boxes.rows(slide.id, every=True)
+            away = np.abs(coordinates(rows)[:, None] - np.array(mine, float)[None]).max(-1)
+            found += np.unique(rows["id"][(away <= _AT_PLACE_PX).any(1)]).tolist()
+    return found
 
 
 def _box(sides: np.ndarray) -> tuple[float, float, float, float]:

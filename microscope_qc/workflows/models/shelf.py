@@ -20,7 +20,7 @@ from microscope_qc.core.wording import elapsed_text, listed
 from microscope_qc.ml.cards import CARD_NAME, WEIGHTS_NAME, ModelCard, write_card
 from microscope_qc.ml.library import bundled_folder, load_card, model_folder
 from microscope_qc.project import Project
-from microscope_qc.project.records import LogEntry
+from microscope_qc.project.records import LogEntry, RunRecord
 from microscope_qc.project.runs.journal import read_status
 
 MODELS_FOLDER = "models"
@@ -120,16 +120,26 @@ def list_shelf(project: Project | None = None) -> list[ModelEntry]:
 
     A folder without card and weights, such as that of a training that has not ended, is none.
     """
+    return shelf_reader(project)()
+
+
+def shelf_reader(project: Project | None) -> Callable[[], list[ModelEntry]]:
+    """A function that reads what :func:`list_shelf` returns; it may run in any thread."""
     in_use = "" if project is None else project.models.argument
-    speeds = {} if project is None else _speeds(project)
-    entries: list[ModelEntry] = []
-    for place, root in _roots(project):
-        found = [_entry(folder, place, in_use, speeds) for folder in _folders(root)]
-        entries += sorted(found, key=lambda entry: entry.name.casefold())
-    if in_use and not any(entry.in_use for entry in entries):
-        folder = Path(in_use)
-        entries.insert(0, _entry(folder, ModelPlace.ELSEWHERE, in_use, speeds))
-    return entries
+    runs = [] if project is None else list(project.runs)
+    roots = _roots(project)
+
+    def read() -> list[ModelEntry]:
+        speeds = _speeds(runs)
+        entries: list[ModelEntry] = []
+        for place, root in roots:
+            found = [_entry(folder, place, in_use, speeds) for folder in _folders(root)]
+            entries += sorted(found, key=lambda entry: entry.name.casefold())
+        if in_use and not any(entry.in_use for entry in entries):
+            entries.insert(0, _entry(Path(in_use), ModelPlace.ELSEWHERE, in_use, speeds))
+        return entries
+
+    return read
 
 
 def find_model(name: str | Path, project: Project | None = None) -> ModelEntry:
@@ -336,10 +346,10 @@ def _entry(folder: Path, place: ModelPlace, in_use: str, speeds: Mapping[str, st
     return ModelEntry(argument, folder, place, card, problem, bool(in_use) and argument == in_use, speed)
 
 
-def _speeds(project: Project) -> dict[str, str]:
+def _speeds(runs: list[RunRecord]) -> dict[str, str]:
     """How fast each model was in its newest run that measured it, by what runs call it."""
     found: dict[str, str] = {}
-    for run in reversed(list(project.runs)):
+    for run in reversed(runs):
         if run.plan.model in found:
             continue
         status = read_status(run.folder)

@@ -25,6 +25,7 @@ def own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Settings of this test alone."""
     folder = tmp_path / "config"
     monkeypatch.setenv("MICROSCOPE_QC_CONFIG_DIR", str(folder))
+    monkeypatch.setenv("MICROSCOPE_QC_MODELS", str(tmp_path / "own models"))
     return folder
 
 

@@ -14,6 +14,7 @@ from microscope_qc.app.session.session import Session
 from microscope_qc.app.widgets.parts import note
 from microscope_qc.core.errors import MicroscopeQCError
 from microscope_qc.core.numbers import exact_text
+from microscope_qc.workflows.models.shelf import ModelPlace, list_shelf
 
 if TYPE_CHECKING:
     from microscope_qc.ml.cards import ModelCard
@@ -83,7 +84,8 @@ class ModelChooser(QWidget):
         column.setSpacing(6)
         column.addLayout(row)
         column.addWidget(self.about)
-        link(self, session.project_changed, self.refresh)
+        for signal in (session.project_changed, session.model_in_use_changed):
+            link(self, signal, self._on_model_in_use_changed)
         self.refresh()
 
     @property
@@ -100,7 +102,7 @@ class ModelChooser(QWidget):
 
     def refresh(self) -> None:
         """Read the list of models again: those of the installation, then the project's own."""
-        before = self.argument
+        before = self.argument or self._in_use()
         self._cards, self._arguments, self._problem = [], [], ""
         try:
             for card in self._list_models():
@@ -135,6 +137,15 @@ class ModelChooser(QWidget):
         if folder in self._arguments:
             self.list.setCurrentIndex(self._arguments.index(folder))
 
+    def _in_use(self) -> str:
+        project = self._session.project
+        return "" if project is None else project.models.argument
+
+    def _on_model_in_use_changed(self) -> None:
+        self.refresh()  # it may be new
+        if self._in_use() in self._arguments:
+            self.list.setCurrentIndex(self._arguments.index(self._in_use()))
+
     def _add(self, card: ModelCard, argument: str) -> None:
         self._cards.append(card)
         self._arguments.append(argument)
@@ -142,7 +153,11 @@ class ModelChooser(QWidget):
     def _own_models(self) -> list[str]:
         project = self._session.project
         stored = project.settings.get(OWN_MODELS, []) if project is not None else []
-        return [str(path) for path in stored if Path(str(path)).is_dir()] if isinstance(stored, list) else []
+        there = [str(path) for path in stored if Path(str(path)).is_dir()] if isinstance(stored, list) else []
+        shelf = [
+            entry.argument for entry in list_shelf(project) if entry.place is not ModelPlace.PROGRAM and entry.card
+        ]
+        return list(dict.fromkeys([*there, *shelf]))
 
     def _on_other_clicked(self) -> None:
         folder = self._ask_folder(self)

@@ -1,0 +1,34 @@
+"""The models at hand: what they find and how well, which is in use, and how a new one compares with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtWidgets import QWidget
+
+from microscope_qc.app.actions.action import Action
+from microscope_qc.app.panels.spec import PanelSpec
+
+if TYPE_CHECKING:
+    from microscope_qc.app.context import Context
+
+
+def _make(context: Context, parent: QWidget) -> QWidget:
+    from microscope_qc.app.panels.models.panel import ModelsPanel
+
+    panel = ModelsPanel(context.session, context.jobs, parent)
+    panel.review_requested.connect(lambda: context.navigator.use_workspace("review"))
+    return panel
+
+
+def _open(context: Context) -> None:
+    context.navigator.show_panel("models")
+
+
+ACTIONS = (
+    Action(
+        "models.list", "Models", "Models", _open, (), "brain",
+        tooltip="What each model finds and how well; which is in use; compare, export, import",
+    ),
+)  # fmt: skip
+PANEL = PanelSpec("models", "Models", "brain", "bottom", _make, tab_with="gallery", actions=ACTIONS)

@@ -1,0 +1,365 @@
+"""The Models page: a list, what is known of the chosen one, and what can be done with it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QSize, Qt, QUrl, Signal
+from qtpy.QtWidgets import (
+    QFileDialog,
+    QHBoxLayout,
+    QInputDialog,
+    QListWidget,
+    QListWidgetItem,
+    QMenu,
+    QMessageBox,
+    QPushButton,
+    QSplitter,
+    QTextBrowser,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from microscope_qc.app.base import theme
+from microscope_qc.app.base.refresh import Refresh
+from microscope_qc.app.base.signals import link
+from microscope_qc.app.panels.models.text import ONLY_LINK, comparison_text, model_text
+from microscope_qc.core.errors import InputError, MicroscopeQCError
+from microscope_qc.core.jobs import Job
+from microscope_qc.workflows.models.compare import numbers_of
+from microscope_qc.workflows.models.in_child import run_command
+from microscope_qc.workflows.models.package import SUFFIX, export_model
+from microscope_qc.workflows.models.shelf import (
+    ModelEntry,
+    delete_model,
+    duplicate_model,
+    free_name,
+    rename_model,
+    shelf_reader,
+    use_model,
+)
+
+if TYPE_CHECKING:
+    from microscope_qc.app.base.jobs import JobRunner
+    from microscope_qc.app.session.session import Session
+
+ENTRY = Qt.ItemDataRole.UserRole
+REFRESH_MS = 100
+_LONGEST_SEARCH = 1000
+
+
+def ask_name(parent: QWidget, title: str, offered: str) -> str:
+    """Ask for a name; "" where the user gives up."""
+    name, kept = QInputDialog.getText(parent, title, "Name", text=offered)
+    return str(name) if kept else ""
+
+
+def ask_delete(parent: QWidget, name: str) -> bool:
+    """Ask whether a model is to be deleted for good."""
+    box = QMessageBox(parent)
+    box.setIcon(QMessageBox.Icon.Warning)
+    box.setText(f"Delete the model {name}?")
+    box.setInformativeText("It is deleted for good: this cannot be undone. Findings that it made stay.")
+    delete = box.addButton("Delete model", QMessageBox.ButtonRole.AcceptRole)
+    box.addButton(QMessageBox.StandardButton.Cancel)
+    box.exec()
+    return box.clickedButton() is delete
+
+
+class ModelsPanel(QWidget):
+    """The models at hand. ``review_requested`` asks for the review page, whose filter is set.
+
+    Parameters
+    ----------
+    command
+        Runs a command of the program in a process of its own; replaced in tests.
+    """
+
+    review_requested = Signal()
+
+    def __init__(
+        self,
+        session: Session,
+        jobs: JobRunner,
+        parent: QWidget | None = None,
+        *,
+        command: Callable[..., Job[None]] = run_command,
+        name_asked: Callable[[QWidget, str, str], str] = ask_name,
+        delete_asked: Callable[[QWidget, str], bool] = ask_delete,
+    ) -> None:
+        super().__init__(parent)
+        self.setObjectName("models")
+        self._session, self._jobs, self._command = session, jobs, command
+        self._ask_name, self._ask_delete = name_asked, delete_asked
+        self._generation = 0
+        self._compared: dict[str, dict[str, Any]] = {}  # comparisons with the model in use, by folder of the new one
+        self.list = QListWidget()
+        self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.list.setTextElideMode(Qt.TextElideMode.ElideRight)
+        self.about = QTextBrowser()
+        self.about.setOpenLinks(False)
+        self.about.setFrameShape(QTextBrowser.Shape.NoFrame)
+        self.use = QPushButton("Use this model")
+        self.use.setProperty("primary", True)
+        self.compare = QPushButton("Compare with the model in use")
+        self.more = QToolButton()
+        self.more.setText("More")
+        self.more.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.take_in = QPushButton("Import…")
+        self.take_in.setToolTip(f"Take a model from a file (*{SUFFIX}); it is checked first")
+        self._build()
+        self._due = Refresh(self, self.refresh, after_ms=REFRESH_MS)
+        for signal in (session.project_changed, session.model_in_use_changed, session.runs_changed):
+            link(self, signal, self._due.soon)
+        link(self, theme.SWITCH.switched, self._show)
+        self._due.now()
+
+    def _build(self) -> None:
+        menu = QMenu(self)
+        for words, act in (
+            ("Rename…", self.rename), ("Duplicate…", self.duplicate), ("Delete…", self.delete),
+            ("Export to a file…", self.export), ("Write as ONNX…", self.write_onnx),
+        ):  # fmt: skip
+            menu.addAction(words, act)
+        self.more.setMenu(menu)
+        self.use.clicked.connect(self.use_chosen)
+        self.compare.clicked.connect(self.compare_chosen)
+        self.take_in.clicked.connect(self.import_file)
+        self.list.currentItemChanged.connect(lambda *_: self._show())
+        self.about.anchorClicked.connect(self._on_link)
+        left, right = QWidget(), QWidget()
+        column = QVBoxLayout(left)
+        column.setContentsMargins(theme.STEP, theme.STEP, 0, theme.STEP)
+        column.addWidget(self.list, 1)
+        column.addWidget(self.take_in)
+        buttons = QHBoxLayout()
+        for button in (self.use, self.compare, self.more):
+            buttons.addWidget(button)
+        buttons.addStretch(1)
+        column = QVBoxLayout(right)
+        column.setContentsMargins(0, theme.STEP, theme.STEP, theme.STEP)
+        column.addWidget(self.about, 1)
+        column.addLayout(buttons)
+        parts = QSplitter(Qt.Orientation.Horizontal)
+        parts.addWidget(left)
+        parts.addWidget(right)
+        parts.setStretchFactor(1, 3)
+        parts.setChildrenCollapsible(False)
+        whole = QVBoxLayout(self)
+        whole.setContentsMargins(0, 0, 0, 0)
+        whole.addWidget(parts)
+
+    def sizeHint(self) -> QSize:
+        """Qt: room for a list beside a table."""
+        return QSize(760, 300)
+
+    # -- what is shown -----------------------------------------------------------------------------------------------
+
+    @property
+    def chosen(self) -> ModelEntry | None:
+        """The model that is chosen in the list."""
+        item = self.list.currentItem()
+        entry: ModelEntry | None = None if item is None else item.data(ENTRY)
+        return entry
+
+    @property
+    def in_use(self) -> ModelEntry | None:
+        """The model in use."""
+        entries = [self.list.item(row).data(ENTRY) for row in range(self.list.count())]
+        return next((entry for entry in entries if entry.in_use), None)
+
+    def refresh(self) -> None:
+        """Read the models again, in the background."""
+        self._generation += 1
+        self._jobs.call(shelf_reader(self._session.project), partial(self._take, self._generation), self._on_failed)
+
+    def choose(self, folder: Path) -> None:
+        """Choose the model in a folder, if it is listed."""
+        for row in range(self.list.count()):
+            if self.list.item(row).data(ENTRY).folder == folder:
+                self.list.setCurrentRow(row)
+
+    def _take(self, generation: int, entries: list[ModelEntry]) -> None:
+        if generation != self._generation:
+            return
+        before = self.chosen
+        self.list.clear()
+        for entry in entries:
+            item = QListWidgetItem(_line(entry))
+            item.setData(ENTRY, entry)
+            if entry.in_use:
+                item.setIcon(theme.icon("check-circle"))
+            self.list.addItem(item)
+        wanted = before.folder if before is not None else next((e.folder for e in entries if e.in_use), None)
+        if wanted is not None:
+            self.choose(wanted)
+        if self.list.currentRow() < 0:
+            self.list.setCurrentRow(0)
+        self._show()
+
+    def _show(self) -> None:
+        entry, project = self.chosen, self._session.project
+        known = entry is not None and entry.card is not None
+        self.more.setEnabled(entry is not None)
+        can_use = known and entry is not None and not entry.in_use and project is not None and self._session.can_write
+        self.use.setEnabled(bool(can_use))
+        self.use.setToolTip("Detections of this project take it; undo takes it back" if can_use else "")
+        other = self.in_use
+        self.compare.setEnabled(bool(known and project is not None and other is not None and other != entry))
+        self.compare.setToolTip(
+            "Measures both on the same slides: what was kept for the test, else what was held out"
+            if self.compare.isEnabled()
+            else "Put a model in use first, then choose another one here"
+        )
+        if entry is None:
+            self.about.setHtml("There is no model on this computer yet. Training makes one.")
+            return
+        compared = self._compared.get(str(entry.folder))
+        text = "" if compared is None else comparison_text(compared, in_project=True) + "<hr>"
+        self.about.setHtml(text + model_text(entry))
+
+    # -- what the user does ------------------------------------------------------------------------------------------
+
+    def use_chosen(self) -> None:
+        """Put the chosen model in use: a step of the history."""
+        entry, project = self.chosen, self._session.project
+        if entry is not None and project is not None:
+            use_model(project, entry)
+            self._session.notice.emit(f"{entry.name} is in use. Undo takes it back.")
+
+    def compare_chosen(self) -> None:
+        """Compare the chosen model with the one in use, on what the project has kept to measure on."""
+        entry, other, project = self.chosen, self.in_use, self._session.project
+        if entry is None or other is None or project is None:
+            return
+        folder = Path(tempfile.mkdtemp(prefix="models-"))
+        out = folder / "comparison.json"
+        arguments = ["models", "compare", str(entry.folder), str(other.folder), str(project.path), "--out", str(out)]
+
+        def done(_: None) -> None:
+            try:
+                self._compared[str(entry.folder)] = json.loads(out.read_text(encoding="utf-8"))
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+            self._show()
+
+        def failed(error: BaseException) -> None:
+            shutil.rmtree(folder, ignore_errors=True)
+            self._on_failed(error)
+
+        self._jobs.run(self._command(arguments), f"Comparing {entry.name} with {other.name}", done, failed)
+
+    def rename(self) -> None:
+        """Ask for another name."""
+        entry = self.chosen
+        name = "" if entry is None else self._ask_name(self, "Rename model", entry.name)
+        if entry is None or not name:
+            return
+        entries = [self.list.item(row).data(ENTRY) for row in range(self.list.count())]
+        name = free_name(name, entries, but=entry)
+        project = self._session.project if entry.in_use and self._session.can_write else None
+
+        def done(_: ModelEntry) -> None:
+            if project is not None and project is self._session.project:
+                project.models.use(entry.argument, name=name)
+            self.refresh()
+
+        self._jobs.call(lambda: rename_model(entry, name), done, self._on_failed)
+
+    def duplicate(self) -> None:
+        """Ask for the name of a copy, which goes into the project, or to the user's own models."""
+        entry, project = self.chosen, self._session.project
+        name = "" if entry is None else self._ask_name(self, "Duplicate model", f"{entry.name} copy")
+        if entry is not None and name:
+            target = project if self._session.can_write else None
+            self._jobs.call(lambda: duplicate_model(entry, name, target), self._on_made, self._on_failed)
+
+    def delete(self) -> None:
+        """Ask, then delete the model for good."""
+        entry = self.chosen
+        if entry is None:
+            return
+        if entry.in_use:
+            raise InputError(f"{entry.name} is the model in use.", hint="Put another model in use first.")
+        if self._ask_delete(self, entry.name):
+            self._jobs.call(lambda: delete_model(entry), lambda _: self.refresh(), self._on_failed)
+
+    def export(self) -> None:
+        """Write the model into one file."""
+        entry = self.chosen
+        if entry is None:
+            return
+        out, _ = QFileDialog.getSaveFileName(self, "Export model", f"{entry.name}{SUFFIX}", f"Models (*{SUFFIX})")
+        if out:
+            self._jobs.run(export_model(entry, out), f"Exporting {entry.name}", self._on_written, self._on_failed)
+
+    def write_onnx(self) -> None:
+        """Write the network as ONNX, for other programs."""
+        entry = self.chosen
+        if entry is None:
+            return
+        out, _ = QFileDialog.getSaveFileName(self, "Write as ONNX", f"{entry.name}.onnx", "ONNX (*.onnx)")
+        if out:
+            arguments = ["models", "onnx", str(entry.folder), out]
+            title = f"Writing {entry.name} as ONNX"
+            self._jobs.run(self._command(arguments), title, lambda _: self._say(f"{out} is written."), self._on_failed)
+
+    def import_file(self) -> None:
+        """Take a model from a file, as the user's own."""
+        file, _ = QFileDialog.getOpenFileName(self, "Import a model", "", f"Models (*{SUFFIX})")
+        if file:
+            self.import_from(file)
+
+    def import_from(self, file: str) -> None:
+        """Check a file and take its model in."""
+        job = self._command(["models", "import", file])
+        self._jobs.run(job, f"Importing {Path(file).name}", lambda _: self.refresh(), self._on_failed)
+
+    def _on_link(self, url: QUrl) -> None:
+        """Show in Review where only one of the models was right."""
+        entry, project = self.chosen, self._session.project
+        text = url.toString(QUrl.ComponentFormattingOption.FullyDecoded)
+        if entry is None or project is None or not text.startswith(ONLY_LINK):
+            return
+        kind = text.removeprefix(ONLY_LINK)
+        known = self._compared.get(str(entry.folder), {}).get("disagreements", [])
+        numbers = numbers_of(project, [one for one in known if one["kind"] == kind])
+        search = "number="
+        for number in numbers:
+            if len(search) + len(str(number)) + 1 > _LONGEST_SEARCH:
+                self._say(f"The first {search.count(',') + 1} of {len(numbers)} findings are shown.")
+                break
+            search += f"{'' if search.endswith('=') else ','}{number}"
+        if not numbers:
+            self._say("These findings are no longer there.")
+            return
+        self._session.clear_filter()
+        self._session.set_filter(text=search)
+        self.review_requested.emit()
+
+    def _on_made(self, entry: ModelEntry) -> None:
+        self._say(f"{entry.name} is in {entry.folder}.")
+        self.refresh()
+
+    def _on_written(self, written: Any) -> None:
+        self._say(f"{written.path} is written.")
+
+    def _say(self, words: str) -> None:
+        self._session.notice.emit(words)
+
+    def _on_failed(self, error: BaseException) -> None:
+        if not isinstance(error, MicroscopeQCError):
+            raise error
+        self._say(str(error))
+
+
+def _line(entry: ModelEntry) -> str:
+    classes = "" if entry.card is None else f" · {', '.join(entry.card.classes)}"
+    return f"{entry.name}\n{entry.place.words}{', in use' if entry.in_use else ''}{classes}"
