@@ -95,6 +95,39 @@ class AnomalySettings(BaseModel):
     spread: float = Field(gt=0, le=1e6)
 
 
+Ratio = Annotated[float, Field(ge=0, le=1e6)]
+Activation = Annotated[float, Field(ge=-1e9, le=1e9)]
+Spread = Annotated[float, Field(gt=0, le=1e9)]
+
+
+class Familiar(BaseModel):
+    """What the tiles that a model learned from look like, so that a slide unlike them is noticed.
+
+    Attributes
+    ----------
+    brightness, contrast
+        Lowest and highest mean, and standard deviation, of a tile's grey values (0 to 255).
+    mean, spread
+        Of each of the network's deepest features, averaged over a tile; empty where the network gives none.
+    usual
+        Distance from the mean, in spreads, that 95 % of the tiles stay below.
+    """
+
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
+
+    brightness: tuple[Ratio, Ratio]
+    contrast: tuple[Ratio, Ratio]
+    mean: list[Activation] = Field(default_factory=list, max_length=4096)
+    spread: list[Spread] = Field(default_factory=list, max_length=4096)
+    usual: Ratio = 0.0
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Familiar:
+        if len(self.mean) != len(self.spread):
+            raise ValueError("mean and spread of the features differ in length")
+        return self
+
+
 class ModelCard(BaseModel):
     """What a model finds, at which pixel size, and how well.
 
@@ -122,6 +155,8 @@ class ModelCard(BaseModel):
         How a classifier or an anomaly model scans a slide; None for other tasks.
     anomaly
         Which errors of an anomaly model are anomalous; None for other tasks.
+    familiar
+        What its training data look like; None where that was not stored.
     """
 
     model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
@@ -143,6 +178,7 @@ class ModelCard(BaseModel):
     trained_on: Line = ""
     windows: WindowSettings | None = None
     anomaly: AnomalySettings | None = None
+    familiar: Familiar | None = None
     metrics: dict[str, JsonValue] = Field(default_factory=dict)
     fingerprint: str = ""
     training: dict[str, JsonValue] = Field(default_factory=dict)

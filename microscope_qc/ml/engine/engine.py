@@ -12,6 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from microscope_qc.core.errors import SlideError
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.ml.architectures.loading import TaskKeeper
@@ -19,7 +22,8 @@ from microscope_qc.ml.engine.area import in_view_first, wanted_tiles
 from microscope_qc.ml.engine.batch_size import batch_size, device_name
 from microscope_qc.ml.engine.pipeline import Pipeline
 from microscope_qc.ml.engine.record import RunWriter
-from microscope_qc.ml.tasks.on_device import compiling_pays
+from microscope_qc.ml.tasks.on_device import OnDevice, compiling_pays
+from microscope_qc.ml.tiling import model_tile_shape
 from microscope_qc.project.runs.batching import Batching, read_batching, write_batching
 from microscope_qc.project.runs.journal import LOADING, read_status, write_status
 from microscope_qc.project.runs.plan import RunPlan, read_plan
@@ -132,6 +136,9 @@ def _work(
                 tiles_skipped=total - len(tiles), share_skipped=round(1 - len(tiles) / max(1, total), 4),
                 looked_at=pipeline.looked_at,
             )  # fmt: skip
+            said = _unlike(pipeline, tiles)
+            if said:
+                status["notes"].append(said)
             told, notes = time.monotonic(), 0
             tell()
             write_status(folder, status)
@@ -146,6 +153,24 @@ def _work(
         tell()
         writer.close()
     yield Progress(len(writer.done), total, "tiles")
+
+
+def _unlike(pipeline: Pipeline, tiles: list[int]) -> str | None:
+    """What is to be said, before there are results, of a slide that is unlike the model's training data."""
+    from microscope_qc.ml.tasks.familiar import unlike
+
+    task = pipeline.task
+    if not isinstance(task, OnDevice) or task.card.familiar is None:
+        return None
+
+    def read(tile: int) -> np.ndarray:
+        region = pipeline.grid[tile]
+        return pipeline.mosaic.read_scaled(region, model_tile_shape(region, pipeline.scale))
+
+    try:
+        return unlike(task.card, task.network, read, tiles)
+    except SlideError:  # of tiles that cannot be read the run itself tells
+        return None
 
 
 def prepared(

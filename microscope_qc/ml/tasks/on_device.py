@@ -59,6 +59,11 @@ class OnDevice(Generic[A]):
         self._copying = torch.cuda.Stream(device) if device.type == "cuda" else None
 
     @property
+    def network(self) -> nn.Module:
+        """The network, not compiled."""
+        return self._network
+
+    @property
     def precision(self) -> str:
         """ "float32" or "bfloat16"."""
         return "bfloat16" if fast_bfloat16(self.device) else "float32"

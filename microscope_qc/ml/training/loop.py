@@ -26,6 +26,7 @@ from microscope_qc.ml.datasets.parts import GUARD_PX, DataPart, divide, read_par
 from microscope_qc.ml.datasets.records import Dataset
 from microscope_qc.ml.devices import choose_device, use_threads
 from microscope_qc.ml.evaluation.report import Report
+from microscope_qc.ml.tasks.familiar import describe_data
 from microscope_qc.ml.tasks.kinds import TASKS
 from microscope_qc.ml.training.ahead import BatchesAhead
 from microscope_qc.ml.training.checkpoint import NAME as CHECKPOINT_NAME
@@ -326,6 +327,8 @@ class _Training:
             "trained_at_um": _common_size(self.dataset),
         }  # fmt: skip
         card = ModelCard.model_validate(draft.model_dump() | known)
+        familiar = yield from _quietly(describe_data(network, card, self.dataset))
+        card = card.model_copy(update={"familiar": familiar})
         document = {"validation": report.document(), "curve": self.curve, "training": training}
         atomic_write(self.out / "metrics.json", json.dumps(document, ensure_ascii=False, indent=2) + "\n")
         yield from _quietly(write_learned(self.dataset, self.out))

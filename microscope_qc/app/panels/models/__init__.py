@@ -25,10 +25,5 @@ def _open(context: Context) -> None:
     context.navigator.show_panel("models")
 
 
-ACTIONS = (
-    Action(
-        "models.list", "Models", "Models", _open, (), "brain",
-        tooltip="What each model finds and how well; which is in use; compare, export, import",
-    ),
-)  # fmt: skip
+ACTIONS = (Action("models.list", "Models", "Models", _open, (), "brain"),)
 PANEL = PanelSpec("models", "Models", "brain", "bottom", _make, tab_with="gallery", actions=ACTIONS)

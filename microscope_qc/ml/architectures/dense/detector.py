@@ -37,6 +37,10 @@ class DenseDetector(nn.Module, ABC):
         """The N places (N, ...) of an image of this size in model pixels: what :meth:`boxes` starts from."""
 
     @abstractmethod
+    def features(self, images: Tensor) -> Tensor:
+        """The deepest map (B, channels, h, w) of normalised images, before the layers that tell defects apart."""
+
+    @abstractmethod
     def boxes(self, values: Tensor, places: Tensor) -> Tensor:
         """Boxes (..., 4) as x0, y0, x1, y1 in model pixels, of the network's values (..., 4) at places (..., k)."""
 

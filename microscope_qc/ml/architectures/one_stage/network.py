@@ -106,6 +106,12 @@ class OneStage(DenseDetector):
             parts.append(torch.cat([middle, torch.full_like(middle[:, :1], stride)], dim=1))
         return torch.cat(parts)
 
+    def features(self, images: Tensor) -> Tensor:
+        """See :class:`DenseDetector`."""
+        maps = self.trunk(images)
+        deepest: Tensor = maps[-1]
+        return deepest
+
     def boxes(self, values: Tensor, places: Tensor) -> Tensor:
         """See :class:`DenseDetector`."""
         return torch.cat([places[..., :2] - values[..., :2], places[..., :2] + values[..., 2:]], dim=-1)

@@ -120,6 +120,12 @@ class SSD(DenseDetector):
         """The default boxes, see :class:`DenseDetector`."""
         return self.default_boxes(height, width)[0]
 
+    def features(self, images: Tensor) -> Tensor:
+        """See :class:`DenseDetector`."""
+        for part in (self.stem, self.stage1, self.stage2, self.stage3, self.stage4):
+            images = part(images)
+        return images
+
     def boxes(self, values: Tensor, places: Tensor) -> Tensor:
         """See :class:`DenseDetector`."""
         return decode(values, places)
