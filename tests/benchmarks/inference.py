@@ -109,6 +109,13 @@ def everything(pipeline: Pipeline, size: int = 4) -> list[Any]:
 
 
 def engine(folder: Path) -> None:
+    """The bundled detector, and one of the network that is trained by default, end to end."""
+    path = repeated(folder)
+    end_to_end(path, "li-ion-ssd", "SSD")
+    end_to_end(path, str(untrained(folder, "lite0")), "Lite0")
+
+
+def end_to_end(path: Path, model: str, name: str) -> None:
     """End to end against the forward pass alone on the same batches."""
     import torch
 
@@ -116,8 +123,7 @@ def engine(folder: Path) -> None:
     from microscope_qc.ml.engine.streams import Streams
     from microscope_qc.project.runs.speed import Meter
 
-    path = repeated(folder)
-    with Pipeline(run_plan(path, "li-ion-ssd", side=9216, tile_px=1536, overlap_px=384)) as pipeline:
+    with Pipeline(run_plan(path, model, side=9216, tile_px=1536, overlap_px=384)) as pipeline:
         groups = batches(pipeline, 4)
         prepared = []
         for group in groups:
@@ -155,14 +161,14 @@ def engine(folder: Path) -> None:
             pass
         figures = meter.figures()
     tiles = sum(map(len, groups))
-    line("end to end / forward alone, SSD 512 px, 2 cores", ratio, "<= 1.15", ratio <= 1.15, f"processor {busy:.3f}")
+    line(f"end to end / forward alone, {name} 512 px", ratio, "<= 1.15", ratio <= 1.15, f"processor {busy:.3f}")
     line(
         "the same, forward in streams as the engine's", own_ratio, "<= 1.15", own_ratio <= 1.15,
         f"processor {own_busy:.3f}",
     )  # fmt: skip
-    for kind, name in enumerate(("wall", "processor")):
+    for kind, clock in enumerate(("wall", "processor")):
         each = [1e3 * seconds[kind] / tiles for seconds in (whole, alone, own)]
-        print(f"    {name}, ms a tile: end to end {each[0]:.1f}, forward {each[1]:.1f}, in streams {each[2]:.1f}")
+        print(f"    {clock}, ms a tile: end to end {each[0]:.1f}, forward {each[1]:.1f}, in streams {each[2]:.1f}")
     print(f"    {tiles} tiles; computed {figures['share_computed']:.0%}, waited {figures['share_waited']:.0%}")
 
 
@@ -333,8 +339,8 @@ def border_difference(pipeline: Pipeline, alone: Pipeline) -> str:
     return f"scores ({least:.2f} to {most:.2f}) differ by {apart.mean():.1%}, at most {apart.max():.1%}"
 
 
-def tiny_model(folder: Path) -> Path:
-    """An untrained small detector with few findings."""
+def untrained(folder: Path, network: str) -> Path:
+    """A detector that finds hardly anything."""
     import torch
 
     from microscope_qc.ml.architectures.base import build_network
@@ -342,12 +348,12 @@ def tiny_model(folder: Path) -> Path:
     from microscope_qc.ml.weights import save_weights
 
     torch.manual_seed(0)
-    out = folder / "tiny"
+    out = folder / network
     out.mkdir(exist_ok=True)
     codes = [f"C{number}" for number in range(10)]
-    save_weights(build_network("ssd-tiny", {}, classes=10).state_dict(), out / WEIGHTS_NAME)
+    save_weights(build_network(network, {}, classes=10).state_dict(), out / WEIGHTS_NAME)
     card = ModelCard(
-        name="tiny", task="detect", architecture="ssd-tiny", classes=codes, class_names=codes, pixel_size_um=0.9,
+        name=network, task="detect", architecture=network, classes=codes, class_names=codes, pixel_size_um=0.9,
         tile_px=512, overlap_px=128, mean=(0.5,) * 3, std=(0.2,) * 3, confidence=0.5,
     )  # fmt: skip
     write_card(card, out)
@@ -449,7 +455,7 @@ def against_sahi(folder: Path) -> None:
         def results(self, computed: Any, size: Any) -> list[TileResult]:
             return [TileResult(fixed) for _ in range(computed)]
 
-    light = tiny_model(folder)
+    light = untrained(folder, "ssd-tiny")
     small = TaskFinder(open_task(light, device="cpu"))
     for name, model_name, find, limit in (
         ("SSD", "li-ion-ssd", lambda image: detector.find([image])[0], 1.0),
