@@ -77,7 +77,7 @@ def _register_train(subparsers: Any) -> None:
     )
     for flag, kind, text in (
         ("--epochs", whole_number, "passes over the pictures (default 20)"),
-        ("--batch", whole_number, "crops in a step (default 8; 16 of at most 256 px)"),
+        ("--batch", whole_number, "crops in a step (default 8)"),
         ("--learning-rate", number, "highest learning rate (default 0.002)"),
         ("--crop", whole_number, "side of training crops, model pixels (default 384)"),
         ("--tile", whole_number, "side of tiles in detection, model pixels (default 512)"),

@@ -37,8 +37,6 @@ class TrainSettings(BaseModel):
     minutes
         Time that the training takes with everything that belongs to it, instead of a number of passes; a computer that
         is slower or busy makes fewer steps.
-    batch
-        Crops in a step; None takes as many as suit their size.
     pixel_size_um
         Pixel size the model works at; None takes the data set's own.
     crop_px, tile_px, overlap_px
@@ -57,7 +55,7 @@ class TrainSettings(BaseModel):
     network_settings: dict[str, JsonValue] = Field(default_factory=dict)
     epochs: int = Field(default=20, ge=1, le=100_000)
     minutes: float | None = Field(default=None, gt=0, le=100_000)
-    batch: int | None = Field(default=None, ge=1, le=1024)
+    batch: int = Field(default=8, ge=1, le=1024)
     learning_rate: float = Field(default=2e-3, gt=0, le=1)
     weight_decay: float = Field(default=0.05, ge=0)
     pixel_size_um: float | None = Field(default=None, ge=SMALLEST_PIXEL_UM, le=LARGEST_PIXEL_UM)

@@ -159,7 +159,7 @@ class CropSampler:
     ----------
     dataset : Dataset
     side : int
-        Height and width of the crops in model pixels; about those of the largest image where it is smaller.
+        Height and width of the crops in model pixels; less where no image is that large.
     model_um : float or None
         The model's pixel size; None uses images as they are.
     stride_px : int
@@ -186,7 +186,7 @@ class CropSampler:
         self._seed = seed
         self._images = _Images(dataset.images, model_um, most_bytes=most)
         largest = max(max(shape) for shape in self._images.shapes)
-        self.side = side = min(side, max(1, round(largest / stride_px)) * stride_px)
+        self.side = side = min(side, -(-largest // stride_px) * stride_px)
         owners = np.repeat(np.arange(len(dataset.images)), [len(image.labels) for image in dataset.images])
         rows = np.concatenate([np.arange(len(image.labels)) for image in dataset.images])
         labels = np.concatenate([image.labels for image in dataset.images])

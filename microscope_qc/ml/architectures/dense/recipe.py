@@ -29,8 +29,6 @@ from microscope_qc.ml.evaluation.report import Report
 from microscope_qc.ml.tasks.images import TaskFinder
 
 _CANDIDATE_CONFIDENCE = 0.05
-_BATCH, _SMALL_PX = 8, 256
-"""Crops in a step, and the side up to which there are twice as many."""
 Colours = tuple[float, float, float]
 
 
@@ -54,8 +52,7 @@ class DenseRecipe(Recipe[list[TrainingCrop]]):
         self._sampler = CropSampler(
             dataset, side=settings.crop_px, model_um=settings.pixel_size_um, seed=settings.seed, stride_px=STRIDE_PX
         )
-        self._batch = settings.batch or (_BATCH if self._sampler.side > _SMALL_PX else 2 * _BATCH)
-        self.steps_per_epoch = max(1, math.ceil(self._sampler.crops_per_epoch / self._batch))
+        self.steps_per_epoch = max(1, math.ceil(self._sampler.crops_per_epoch / settings.batch))
         self._mean, self._std = normalisation or _normalisation(self._sampler.sample_pixels())
 
     @abstractmethod
@@ -71,7 +68,7 @@ class DenseRecipe(Recipe[list[TrainingCrop]]):
 
     def batch(self, step: int) -> list[TrainingCrop]:
         """See :class:`Recipe`."""
-        return self._sampler.batch(step, self._batch)
+        return self._sampler.batch(step, self.settings.batch)
 
     def losses(self, network: nn.Module, batch: list[TrainingCrop], turn: int) -> dict[str, Tensor]:
         """See :class:`Recipe`."""
