@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +21,9 @@ from microscope_qc.ml.evaluation.on_slides import detection_report
 from microscope_qc.ml.evaluation.outcomes import Outcome, outcomes_of
 from microscope_qc.ml.library import load_card
 from microscope_qc.project import Project
+from microscope_qc.reports.crops import decoded
 from microscope_qc.workflows.learning.evaluate import Evaluation
+from microscope_qc.workflows.learning.evaluation_page import write_evaluation_page
 from microscope_qc.workflows.learning.lists import keep_lists
 from microscope_qc.workflows.learning.project_parts import keep_parts
 from microscope_qc.workflows.learning.reading import read_dataset
@@ -104,6 +108,22 @@ def test_a_page_shows_what_was_measured(tmp_path: Path, capsys: pytest.CaptureFi
     assert text.count("data:image/jpeg") >= 10 and "true SQ" in text and "mAP50" in text
     assert main([*words[:3], "--lists"]) == 2
     assert "Lists are kept with a project." in capsys.readouterr().err
+
+
+def test_a_missed_defect_is_not_drawn_as_found(tmp_path: Path) -> None:
+    folder = coco_folder(tmp_path / "data", pictures=1)
+    data = run_job(read_dataset(folder))
+    tally = Tally(list(data.classes))
+    tally.add(boxes=np.zeros((0, 4)), labels=np.zeros(0, int), confidence=np.zeros(0), truth=data.images[0].boxes[:1],
+              truth_labels=data.images[0].labels[:1])  # fmt: skip
+    report = detection_report(tally, confidence=0.5, complete=True)
+    card = load_card(untrained_model(tmp_path / "m", classes=("SQ", "DI")))
+    done = Evaluation(card, str(folder), 1, report, images=data.images)
+    page = run_job(write_evaluation_page(tmp_path / "page.html", done)).read_text(encoding="utf-8")
+    (picture,) = re.findall(r'data:image/jpeg;base64,([^"]+)', page)
+    red, green, blue = np.moveaxis(decoded(base64.b64decode(picture)).astype(int), 2, 0)
+    assert ((green > red + 60) & (green > 100)).sum() > 100, "the true box is green"
+    assert not ((red > 170) & (blue < 90)).any(), "nothing is orange"
 
 
 def test_a_project_is_measured_on_its_test_and_lists_are_asked_for(

@@ -71,7 +71,8 @@ def write_evaluation_page(path: Path | str, done: Evaluation) -> Job[Path]:
             shown = _shown(done.images[place.image], report.outcomes[place.image], place)
             pictures += [] if shown is None else [shown]
         count = len(by_outcome[outcome])
-        notes = [f"{things(count, 'place')}" + (f", {len(places)} of them shown" if count > len(places) else "") + "."]
+        some = f", {len(places)} of them shown" if count > len(places) else ""
+        notes = [f"{things(count, 'place')}{some}. Green: true boxes. Orange: what the model found."]
         sections.append(Section(_GALLERIES[outcome], notes, pictures=pictures))
     known = done.known_figures()
     numbers = [
@@ -139,7 +140,7 @@ def _curves(report: Report) -> list[Chart]:
     for name, points in report.curves.items():
         kind, _, code = name.partition(" ")
         if kind in kinds:
-            kinds[kind].append(Line(code, np.array(points)[:, :2]))
+            kinds[kind].append(Line(code, np.array(points).reshape(-1, 3)[:, :2]))
     rows = np.array(report.curves.get("calibration", [])).reshape(-1, 5)
     tips = [f"{share:.2f} right of {count:.0f} at confidence {at:.2f}" for at, share, count, _, _ in rows.tolist()]
     reliability = Line("right", rows[:, :2], rows[:, 3:], tips)
@@ -159,9 +160,8 @@ def _places(done: Evaluation) -> dict[Outcome, list[_Place]]:
         name = done.images[number].path.name
         for box, label, outcome in zip(of_image.truth, of_image.truth_labels, of_image.truth_outcomes, strict=True):
             if outcome is Outcome.MISSED:
-                found[outcome].append(
-                    _Place(number, box, f"{classes[label]}, {name}", float(np.prod(box[2:] - box[:2])))
-                )
+                size = float(np.prod(box[2:] - box[:2]))
+                found[outcome].append(_Place(number, box, f"{classes[label]}, {name}", size, missed=True))
         for box, label, sure, outcome in zip(
             of_image.boxes, of_image.labels, of_image.confidence, of_image.outcomes, strict=True
         ):
