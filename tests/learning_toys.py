@@ -108,3 +108,35 @@ def untrained_classifier(folder: Path, *, classes: tuple[str, ...] = ("ACP", "NE
     )  # fmt: skip
     write_card(card, folder)
     return folder
+
+
+TINY_TRAINING = {
+    "crop_px": 128, "tile_px": 192, "overlap_px": 32, "batch": 2, "seed": 4, "epochs": 2, "device": "cpu",
+}  # fmt: skip
+"""Settings with which the network ``ssd-tiny`` learns a little from :func:`judged_project` in a second."""
+
+
+def judged_project(folder: Path, *, slides: int = 5, size: int = 192) -> Path:
+    """A project ``cell.mqc`` with small slides on which every square and disc was drawn."""
+    from microscope_qc.core.boxes import make_rows
+    from microscope_qc.core.defect_class import DefectClass
+    from microscope_qc.project import Project
+
+    folder.mkdir(parents=True, exist_ok=True)
+    drawn = {}
+    for number in range(slides):
+        picture, objects = draw(number, size=size)
+        path = folder / f"S{number}.png"
+        cv2.imwrite(str(path), picture[..., ::-1])
+        drawn[path.stem] = objects
+    classes = [DefectClass(code, code) for code in CLASSES]
+    with Project.create(folder / "cell.mqc", slides=sorted(folder.glob("S*.png")), classes=classes) as project:
+        ids = {known.code: known.id for known in project.classes}
+        for slide in project.slides:
+            project.slides.set_pixel_size(slide.id, 0.5)
+            corners = np.array([corner for _, corner in drawn[slide.name]])
+            names = ("y0", "x0", "y1", "x1")
+            sides = {name: corners[:, column] for column, name in enumerate(names)}
+            rows = make_rows(len(corners), class_id=[ids[code] for code, _ in drawn[slide.name]], **sides)
+            project.boxes.add(slide.id, rows)
+        return Path(project.path)

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from microscope_qc.cli.parts import DATASET, number, whole_number
+from microscope_qc.cli.parts import DATASET, add_slides, number, slides_of, whole_number
+from microscope_qc.core.errors import Cancelled, InputError
 
 
 def register(subparsers: Any) -> None:
@@ -46,7 +47,8 @@ def _register_train(subparsers: Any) -> None:
 
     train = subparsers.add_parser(
         "train",
-        description="Train a model from annotated pictures or slides. An interrupted training is continued.",
+        description="Train a model from annotated pictures or slides. Ctrl-C interrupts a training; the same command "
+        "continues it, as it does one of the window in the folder of a project's model.",
     )
     train.add_argument("dataset", metavar="DATASET", nargs="+", help=DATASET)
     known = trainable()
@@ -88,7 +90,11 @@ def _register_train(subparsers: Any) -> None:
         train.add_argument(flag, type=kind, metavar="X" if kind is number else "N", help=text)
     train.add_argument("--trained-on", default="", metavar="TEXT", help="one line about the data for the model's card")
     train.add_argument("--device", default="auto", metavar="auto|cpu|cuda:0")
+    add_slides(train)
     train.add_argument("--overwrite", action="store_true", help="replace a finished model in MODEL")
+    train.add_argument(
+        "--finish", action="store_true", help="end an interrupted training now, with the best model so far"
+    )
     train.add_argument("--json", action="store_true", help="print the model's card as JSON")
     train.set_defaults(handler=_train)
 
@@ -119,8 +125,11 @@ def list_networks(args: argparse.Namespace) -> int:
 
 def _train(args: argparse.Namespace) -> int:
     from microscope_qc.cli.progress import print_json, run
+    from microscope_qc.ml.cards import CARD_NAME
     from microscope_qc.ml.tasks.kinds import TASKS
-    from microscope_qc.workflows.learning.train import train
+    from microscope_qc.workflows.learning.asked import train_as_asked
+    from microscope_qc.workflows.learning.request import REQUEST_NAME, end_with_best, read_training
+    from microscope_qc.workflows.learning.train import is_unfinished, train
 
     share_processor()
     said: list[str] = []
@@ -130,14 +139,31 @@ def _train(args: argparse.Namespace) -> int:
         print(f"Note: {sentence}", file=sys.stderr, flush=True)  # before hours are spent
 
     backbone = None if args.backbone is None else {"backbone": args.backbone}
-    job = train(
+    out = Path(args.out)
+    of_window = (out / REQUEST_NAME).exists() and not (out / CARD_NAME).exists()
+    if args.finish and not is_unfinished(out):
+        raise InputError(f"There is no interrupted training in {out}.", hint="Name its folder with --out.")
+    if of_window and args.finish:
+        end_with_best(out)
+    job = train_as_asked(out) if of_window else train(
         args.dataset, args.out, task=args.task, validation=args.validation, trained_on=args.trained_on,
         overwrite=args.overwrite, network=args.network, epochs=args.epochs, batch=args.batch, seed=args.seed,
         pixel_size_um=args.pixel_size, learning_rate=args.learning_rate, crop_px=args.crop, tile_px=args.tile,
         overlap_px=args.overlap, validate_every=args.validate_every, patience=args.patience, device=args.device,
-        minutes=args.minutes, network_settings=backbone, tell=tell,
+        minutes=args.minutes, network_settings=backbone, tell=tell, slide_ids=_slides(args),
+        end_now=lambda: args.finish,
     )  # fmt: skip
-    card = run(job, args)
+    try:
+        card = run(job, args)
+    except Cancelled as stopped:
+        if not is_unfinished(out):
+            raise
+        raise Cancelled(
+            f"What was learned so far is kept in {out}: the same command goes on from there, and with --finish it ends "
+            "with the best so far."
+        ) from stopped
+    if of_window:
+        said += read_training(out).notes
     if args.json:
         print_json(card.model_dump() | {"notes": said})
         return 0
@@ -148,6 +174,18 @@ def _train(args: argparse.Namespace) -> int:
     for sentence in said:
         print(f"  {sentence}")
     return 0
+
+
+def _slides(args: argparse.Namespace) -> list[int] | None:
+    """Slides that were named, of the only project."""
+    from microscope_qc.project import Project
+
+    if not args.slide:
+        return None
+    if len(args.dataset) > 1:
+        raise InputError("--slide is for one project.", hint="Name one project, or leave --slide out.")
+    with Project.open(args.dataset[0], write=False) as project:
+        return slides_of(project, args.slide)
 
 
 def _evaluate(args: argparse.Namespace) -> int:

@@ -140,7 +140,7 @@ class CommandChild:
 
 @dataclass(frozen=True, slots=True)
 class RunAnswer:
-    """What the child says at the end of a run: ``state`` is "finished" or "failed".
+    """What the child says at the end of a run, or of a training: ``state`` is "finished" or "failed".
 
     ``kind`` is the name of the error's class, ``message`` its words for the user.
     """
@@ -171,6 +171,10 @@ class Child(CommandChild):
         """Let it do a run after the jobs it was given before, beginning with the tiles that show ``first``."""
         seen = None if first is None else [first.y0, first.x0, first.y1, first.x1]
         self._ask("detect", run_folder, folder=str(run_folder), first=seen)
+
+    def train(self, folder: Path) -> None:
+        """Let it do, or continue, the training that the folder of a model asks for."""
+        self._ask("train", folder, folder=str(folder))
 
     def get_ready(self, model: str) -> None:
         """Let it load the program and, once, a model: the next run then begins at once."""

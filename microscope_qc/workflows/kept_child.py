@@ -14,15 +14,19 @@ ROOM_BYTES = 3 << 30
 """Free memory without which no child is started before it is needed."""
 
 
+WISH_S = 2.0
+"""So long a job that asked for the child and did not get it counts as waiting; it asks more often than that."""
+
+
 class Children(Protocol):
     """Where a job takes its child from."""
 
     @property
-    def free(self) -> bool:
-        """Whether :meth:`take` may be called."""
+    def waits_for(self) -> str:
+        """What has the child, for the user: "the training to pause"."""
 
-    def take(self) -> Child:
-        """A child that runs; it is the caller's until it is put back."""
+    def take(self) -> Child | None:
+        """A child that runs; it is the caller's until it is put back. None while another job has it: ask again."""
 
     def put_back(self, child: Child) -> None:
         """Have it stop what it does, and wait until it has."""
@@ -30,6 +34,9 @@ class Children(Protocol):
 
 class KeptChild:
     """One child for all jobs of a window; they take it by turns. All methods may be called in any thread.
+
+    Detections come first: a training takes the child with :meth:`take_unless_wanted`, and puts it back when it is
+    :attr:`wanted`.
 
     Attributes
     ----------
@@ -41,7 +48,8 @@ class KeptChild:
         self.keep = True
         self._lock = threading.RLock()
         self._child: Child | None = None
-        self._lent = self._closed = False
+        self._lent = self._closed = self._yielding = False
+        self._wish = -WISH_S
 
     @property
     def free(self) -> bool:
@@ -67,25 +75,50 @@ class KeptChild:
                 self._child = Child()
                 self._child.get_ready(model)
 
-    def take(self) -> Child:
-        """The child, started if need be."""
-        with self._lock:
-            self._lent = True
-            if self._child is None or not self.running:
-                self._child = Child()
-            return self._child
+    @property
+    def wanted(self) -> bool:
+        """Whether a detection waits for it."""
+        return time.monotonic() - self._wish < WISH_S
 
-    def put_back(self, child: Child) -> None:
+    @property
+    def waits_for(self) -> str:
+        """See :class:`Children`."""
+        return "the training to pause" if self._yielding else "the previous detection to end"
+
+    def take(self) -> Child | None:
+        """The child, started if need be; None while another job has it, which is told that it is wanted."""
+        with self._lock:
+            if self._lent:
+                self._wish = time.monotonic()
+                return None
+            self._wish = -WISH_S
+            return self._lend()
+
+    def take_unless_wanted(self) -> Child | None:
+        """The child for a job that lets others go first; None while another has it or waits for it."""
+        with self._lock:
+            if self._lent or self.wanted:
+                return None
+            self._yielding = True
+            return self._lend()
+
+    def _lend(self) -> Child:
+        self._lent = True
+        if self._child is None or not self.running:
+            self._child = Child()
+        return self._child
+
+    def put_back(self, child: Child, *, patience_s: float | None = None) -> None:
         """Have it stop what it does; if it does not do so soon, another one is made ready in its place."""
         child.give_up()
-        end = time.monotonic() + ANSWER_S
+        end = time.monotonic() + (ANSWER_S if patience_s is None else patience_s)
         while child.running and child.busy and (left := end - time.monotonic()) > 0:
             child.wait_for_news(left)
         lost = not child.running or child.busy or child.worn
         if lost:
             child.kill()
         with self._lock:
-            self._lent = False
+            self._lent = self._yielding = False
             if lost:
                 self._child = None
                 self.get_ready()

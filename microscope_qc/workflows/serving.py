@@ -62,7 +62,15 @@ def _get_ready(asked: Mapping[str, Any], at_hand: AtHand) -> Job[object]:
     return load_everything(str(asked["model"]))
 
 
-JOBS: dict[str, Callable[[Mapping[str, Any], AtHand], Job[object]]] = {"detect": _detect, "get ready": _get_ready}
+def _train(asked: Mapping[str, Any], at_hand: AtHand) -> Job[object]:
+    from microscope_qc.workflows.learning.asked import train_as_asked
+
+    return train_as_asked(Path(asked["folder"]))
+
+
+JOBS: dict[str, Callable[[Mapping[str, Any], AtHand], Job[object]]] = {
+    "detect": _detect, "get ready": _get_ready, "train": _train,
+}  # fmt: skip
 """What may be asked for, by name."""
 
 

@@ -270,7 +270,7 @@ def test_a_worker_waits_for_the_previous_one_but_not_for_ever(project: Project, 
     run = prepare_run(project, project.slides[0].id, model, device="cpu")
     other = RunLock(run.folder)
     run_job(other.acquire())
-    with pytest.raises(ProjectError, match="Another detection is still writing this run"):
+    with pytest.raises(ProjectError, match="Another detection is still writing here"):
         run_job(run_model(run.folder, patience_s=0.3))
     assert read_status(run.folder) == {}, "the other one's status was not touched"
     waiting = run_model(run.folder)

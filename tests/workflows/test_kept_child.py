@@ -130,6 +130,21 @@ def test_it_is_started_before_it_is_needed_only_where_there_is_room(
     assert kept._child is child, "a job has it"
 
 
+def test_it_is_lent_to_one_at_a_time_and_a_detection_goes_before_a_training(
+    kept: KeptChild, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child = kept.take_unless_wanted()
+    assert child is not None and kept.take_unless_wanted() is None and not kept.wanted
+    assert kept.take() is None and kept.wanted and kept.waits_for == "the training to pause"
+    kept.put_back(child)
+    assert kept.take_unless_wanted() is None, "the detection that asked comes first"
+    assert kept.take() is child and not kept.wanted and kept.waits_for == "the previous detection to end"
+    assert kept.take() is None
+    monkeypatch.setattr(kept_child, "WISH_S", 0.0)  # the one that asked is gone
+    kept.put_back(child)
+    assert kept.take_unless_wanted() is child
+
+
 def test_one_that_is_not_kept_ends_with_its_job(kept: KeptChild) -> None:
     kept.keep = False
     kept.get_ready()

@@ -110,7 +110,7 @@ class MainWindow(QMainWindow):
         column.setSpacing(0)
         self.message_bar = MessageBar()
         self.welcome = WelcomePage(self.settings)
-        self.pages = Pages(self.session, self.welcome, self.canvas)
+        self.pages = Pages(self.session, self.jobs, self.welcome, self.canvas)
         self.read_only_bar = ReadOnlyBar(self.session, open_for_writing=self._open_for_writing)
         self.displaced_bar = DisplacedBar(self.session, save_as_new=self._save_as_new)
         column.addWidget(self.displaced_bar)
@@ -205,6 +205,8 @@ class MainWindow(QMainWindow):
         self.canvas.read_failed.connect(self._on_user_error)
         self.canvas.menu_requested.connect(partial(show_canvas_menu, context))
         self.pages.export_requested.connect(partial(self.book.trigger, "file.export"))
+        self.pages.label_requested.connect(partial(self.navigator.use_workspace, "annotate"))
+        self.pages.model_used.connect(self._on_model_used)
         self.welcome.open_requested.connect(partial(self.book.trigger, "file.open"))
         self.welcome.sample_requested.connect(partial(self.book.trigger, "file.sample"))
         self.welcome.recent_chosen.connect(lambda path: files.open_paths(context, [path]))
@@ -280,6 +282,10 @@ class MainWindow(QMainWindow):
         if problems:
             self.errors.take(MicroscopeQCError("\n".join(str(problem) for problem in self._problems)))
 
+    def _on_model_used(self) -> None:
+        self.workspaces.use("annotate")
+        self.navigator.show_panel("detect")
+
     def _on_legend_folded(self) -> None:
         self.settings.legend_folded = self.canvas.legend.folded
         self._save_settings()
@@ -336,7 +342,7 @@ class MainWindow(QMainWindow):
         self.workspaces.remember()
         self.settings.geometry = bytes(self.saveGeometry().toHex().data()).decode("ascii")
         self.jobs.close()
-        for content in (self.pages.review, *(dock.content for dock in self.docks.values())):
+        for content in (self.pages.review, self.pages.learn, *(dock.content for dock in self.docks.values())):
             if isinstance(content, ReadsCrops):
                 content.close_crops()
         self.session.set_project(None)

@@ -1,4 +1,4 @@
-"""The page in the middle of the window: welcome page, canvas or review page."""
+"""The page in the middle of the window: welcome page, canvas, review page or learn page."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from microscope_qc.app.canvas.canvas import Canvas
 from microscope_qc.app.shell.welcome import WelcomePage
 
 if TYPE_CHECKING:
+    from microscope_qc.app.base.jobs import JobRunner
+    from microscope_qc.app.panels.learn.page import LearnPage
     from microscope_qc.app.panels.review.page import ReviewPane
     from microscope_qc.app.session.session import Session
 
@@ -20,12 +22,15 @@ class Pages(QStackedWidget):
 
     export_requested = Signal()
     zoomed = Signal(float)  # on the review page; 0 elsewhere
+    label_requested = Signal()
+    model_used = Signal()
 
-    def __init__(self, session: Session, welcome: WelcomePage, canvas: Canvas) -> None:
+    def __init__(self, session: Session, jobs: JobRunner, welcome: WelcomePage, canvas: Canvas) -> None:
         super().__init__()
-        self._session = session
+        self._session, self._jobs = session, jobs
         self.welcome, self.canvas = welcome, canvas
         self.review: ReviewPane | None = None
+        self.learn: LearnPage | None = None
         self._review_zoom = 0.0
         self.addWidget(welcome)
         self.addWidget(canvas)
@@ -43,16 +48,27 @@ class Pages(QStackedWidget):
             self.welcome.refresh()
             self.setCurrentWidget(self.welcome)
         else:
-            page: QWidget = self._review_page() if workspace == "review" else self.canvas
+            made = {"review": self._review_page, "learn": self._learn_page}
+            page: QWidget = made[workspace]() if workspace in made else self.canvas
             self.setCurrentWidget(page)
-            self.zoomed.emit(0.0 if page is self.canvas else self._review_zoom)
-            self._session.navigation.set_following(page is self.canvas)
+            self.zoomed.emit(self._review_zoom if page is self.review else 0.0)
+            self._session.navigation.set_following(page is not self.review)
             page.setFocus()
 
     def _on_review_zoomed(self, zoom: float) -> None:
         self._review_zoom = zoom
         if self.currentWidget() is self.review:
             self.zoomed.emit(zoom)
+
+    def _learn_page(self) -> LearnPage:
+        if self.learn is None:
+            from microscope_qc.app.panels.learn.page import LearnPage
+
+            self.learn = LearnPage(self._session, self._jobs, self.window())
+            self.learn.label_requested.connect(self.label_requested)
+            self.learn.model_used.connect(self.model_used)
+            self.addWidget(self.learn)
+        return self.learn
 
     def _review_page(self) -> ReviewPane:
         if self.review is None:

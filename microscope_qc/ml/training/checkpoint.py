@@ -9,8 +9,7 @@ import torch
 
 from microscope_qc.core.errors import ModelError
 from microscope_qc.core.files import atomic_path
-
-NAME = "checkpoint.pt"
+from microscope_qc.ml.training import CHECKPOINT_NAME as NAME
 
 
 def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:

@@ -28,8 +28,8 @@ from microscope_qc.ml.devices import choose_device, use_threads
 from microscope_qc.ml.evaluation.report import Report
 from microscope_qc.ml.tasks.familiar import describe_data
 from microscope_qc.ml.tasks.kinds import TASKS
+from microscope_qc.ml.training import CHECKPOINT_NAME
 from microscope_qc.ml.training.ahead import BatchesAhead
-from microscope_qc.ml.training.checkpoint import NAME as CHECKPOINT_NAME
 from microscope_qc.ml.training.checkpoint import load_checkpoint, save_checkpoint
 from microscope_qc.ml.training.course import Course
 from microscope_qc.ml.training.examples import Examples

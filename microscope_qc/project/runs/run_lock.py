@@ -17,10 +17,16 @@ _STEP_SECONDS = 0.2
 
 
 class RunLock:
-    """Held by the process that writes a run's journal; the system releases it when the process ends in any way."""
+    """Held by the process that writes a run's journal; the system releases it when the process ends in any way.
 
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / LOCK_NAME
+    Parameters
+    ----------
+    what
+        What else may write into the folder: a "detection", or a "training".
+    """
+
+    def __init__(self, folder: Path, *, what: str = "detection") -> None:
+        self._path, self._what = folder / LOCK_NAME, what
         # the job that holds it may be closed by another thread than the one that ran it
         self._lock = FileLock(self._path, thread_local=False)
 
@@ -41,11 +47,12 @@ class RunLock:
             except Timeout:
                 if left <= 0:
                     raise ProjectError(
-                        "Another detection is still writing this run.", hint="Wait until it has ended, and start again."
+                        f"Another {self._what} is still writing here.",
+                        hint="Wait until it has ended, and start again.",
                     ) from None
             except (OSError, NotImplementedError) as error:
                 raise write_error(self._path, OSError(*error.args)) from error
-            yield Progress(0, 0, "tiles", "waiting for the previous detection to end")
+            yield Progress(0, 0, "tiles", f"waiting for the previous {self._what} to end")
 
     def release(self) -> None:
         """Let the next writer in."""

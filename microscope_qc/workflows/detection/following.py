@@ -95,7 +95,7 @@ class _Hand:
 class OwnChild:
     """A child for one job alone, which ends with it."""
 
-    free = True
+    waits_for = ""
 
     def take(self) -> Child:
         """A new child."""
@@ -128,6 +128,7 @@ class Following:
         self._children: Children = children or OwnChild()
         self._waiting, self._count = deque(starts), len(starts)
         self._handed: deque[_Hand] = deque()
+        self._ungiven: list[_Hand] = []  # handed out, and waiting for a child
         self._done, self._failed = done, failed
         self._child: Child | None = None
         self._deaths = self._begun = 0
@@ -150,6 +151,7 @@ class Following:
         try:
             while self._waiting or self._handed:
                 yield from self._hand_out()
+                yield from self._give_left()
                 yield from self._take_in()
                 self._see_to_child()
                 yield self._progress()
@@ -186,20 +188,29 @@ class Following:
             except MicroscopeQCError as error:
                 self._end(hand, error)
                 continue
-            while self._is_taken(run):
-                yield ChildProgress(0, 0, "tiles", "waiting for the previous detection to end")
-            self._give(hand)
+            self._ungiven.append(hand)
+            yield from self._give_left()
             yield self._progress()
 
-    def _is_taken(self, run: RunRecord) -> bool:
-        """Whether a job before this one still writes the run (two would mix their lines), or has the child."""
-        ending = _ending.get(run.folder)
-        return (ending is not None and ending.is_alive()) or (self._child is None and not self._children.free)
+    def _give_left(self) -> Job[None]:
+        """Let the child do what it has not been given, as soon as there is a child."""
+        while self._ungiven:
+            hand = self._ungiven[0]
+            ending = _ending.get(hand.run.folder)
+            if ending is not None and ending.is_alive():  # two that write one run would mix their lines
+                yield from self._wait("the previous detection to end")
+                continue
+            child = self._child or self._children.take()
+            if child is None:
+                yield from self._wait(self._children.waits_for)
+                continue
+            self._child = child
+            child.give(hand.run.folder, first=hand.start.first)
+            self._ungiven.pop(0)
 
-    def _give(self, hand: _Hand) -> None:
-        if self._child is None:
-            self._child = self._children.take()
-        self._child.give(hand.run.folder, first=hand.start.first)
+    def _wait(self, what: str) -> Job[None]:
+        yield ChildProgress(0, 0, "tiles", f"waiting for {what}")
+        time.sleep(self._wait_s)
 
     def _room(self) -> bool:
         return len(self._handed) < MOST_AHEAD and sum(hand.left for hand in self._handed) < ENOUGH_TILES
@@ -235,6 +246,8 @@ class Following:
     def _end(self, hand: _Hand, error: MicroscopeQCError | None = None) -> None:
         """Store how a run ended, and say so."""
         self._handed.remove(hand)
+        if hand in self._ungiven:
+            self._ungiven.remove(hand)
         answer, intake = hand.answer, hand.intake
         if error is None and answer is not None and answer.state != "finished":
             error = _ended_early(answer.message)
@@ -285,8 +298,7 @@ class Following:
                 raise _ended_early(words)
             dead = left.pop(0)
             dead.answer = RunAnswer(dead.run.folder, "failed", "", words)
-        for hand in left:
-            self._give(hand)
+        self._ungiven += left
 
     def _close(self, state: str) -> None:
         child, self._child = self._child, None

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from microscope_qc.core.errors import MicroscopeQCError, ModelError
+from microscope_qc.core.errors import InputError, MicroscopeQCError, ModelError
 from microscope_qc.core.jobs import Job, Progress
+from microscope_qc.core.wording import listed
 from microscope_qc.ml.datasets.kept import assign, divided, guard_px, held_back
 from microscope_qc.ml.datasets.records import AnnotatedImage, Dataset, LeftOutOfData
 from microscope_qc.project import Project
@@ -117,6 +119,35 @@ def _apart_from_learned(images: list[AnnotatedImage]) -> tuple[list[AnnotatedIma
 
 def _is_specimen(group: str) -> bool:
     return group.startswith("specimen ")
+
+
+def only_slides(data: Dataset, projects: Sequence[Path], slide_ids: Collection[int]) -> Dataset:
+    """The pictures of some slides of a project.
+
+    Raises
+    ------
+    InputError
+        When the data are not those of one project.
+    ModelError
+        When nothing is confirmed or drawn on these slides.
+    """
+    if len(projects) != 1 or not is_project(projects[0]):
+        raise InputError("Slides can be chosen of one project.", hint="Name one project.")
+    with Project.open(projects[0], write=False) as project:
+        records = [record for record in project.slides if record.id in slide_ids]
+    wanted, names = {(record.path, record.scene) for record in records}, {record.name for record in records}
+    images = [image for image in data.images if (image.path, image.scene) in wanted]
+    if not sum(len(image.boxes) for image in images):
+        raise ModelError(
+            f"Nothing is confirmed or drawn on {listed(sorted(names)) or 'these slides'}.",
+            hint="Confirm findings in the gallery, or draw some boxes.",
+        )
+    left_out = replace(
+        data.left_out, pictures={name: why for name, why in data.left_out.pictures.items() if name in names},
+        rejected=sum(len(image.hard_boxes) for image in images),
+        unreviewed=sum(len(image.open_boxes) for image in images),
+    )  # fmt: skip
+    return replace(data, images=images, left_out=left_out)
 
 
 def joined(datasets: list[Dataset]) -> Dataset:

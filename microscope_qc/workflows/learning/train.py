@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from microscope_qc.core.errors import InputError, ModelError
+from microscope_qc.core.errors import InputError, MicroscopeQCError, ModelError
 from microscope_qc.core.jobs import Job, Progress
-from microscope_qc.core.wording import listed, pixel_size_text, significant_text
+from microscope_qc.core.wording import listed, pixel_size_text, significant_text, things
 from microscope_qc.ml.architectures.base import architecture, trainable
 from microscope_qc.ml.architectures.recipe import TrainSettings
 from microscope_qc.ml.cards import CARD_NAME, ModelCard, first_problem
 from microscope_qc.ml.datasets import Dataset
 from microscope_qc.ml.datasets.alike import without_copies
-from microscope_qc.workflows.learning.from_project import is_project
+from microscope_qc.ml.datasets.stored import place_from, read_datasets_of, write_datasets
+from microscope_qc.ml.training import CHECKPOINT_NAME
+from microscope_qc.workflows.learning.from_project import is_project, only_slides
 from microscope_qc.workflows.learning.kept_apart import other_classes, to_learn_from
 from microscope_qc.workflows.learning.project_parts import keep_parts_before_learning
 from microscope_qc.workflows.learning.reading import read_datasets, without_pixel_size
 
+DATA_NAME = "data.json"
 MOST_SCALED = 32
 """How much larger or smaller than the model's the pixels of a picture may be."""
 
@@ -33,11 +38,14 @@ def train(
     validation: Path | str | Sequence[Path | str] | None = None,
     trained_on: str = "",
     overwrite: bool = False,
+    slide_ids: Collection[int] | None = None,
     tell: Callable[[str], None] = lambda sentence: None,
     end_now: Callable[[], bool] = lambda: False,
     **settings: Any,
 ) -> Job[ModelCard]:
     """Train a model; an unfinished training in ``out`` with the same data and settings is continued.
+
+    It goes on with what it began with, whatever was judged meanwhile. When the job is closed no step is lost.
 
     Parameters
     ----------
@@ -54,6 +62,8 @@ def train(
         One line about the data, for the user.
     overwrite
         Replace a finished model in ``out``.
+    slide_ids
+        Only these slides, of a single project; None takes all.
     tell
         Called with sentences for the user: what of the data set is left out, what had to be changed.
     end_now
@@ -70,21 +80,103 @@ def train(
     """
     chosen = _settings(_network(task, network), settings)
     target = _free_folder(Path(out), overwrite=overwrite)
+    asked = _asked(target, dataset, validation, slide_ids)
+    prepared = _as_begun(target, asked, chosen, tell)
+    if prepared is None:
+        prepared = yield from _prepared(dataset, validation, chosen, slide_ids, tell)
+        _check_card(prepared.settings, prepared.data, target, task)
+        _keep(target, asked, prepared)
+    yield Progress(0, 0, "steps", "loading images")
+    from microscope_qc.ml.training.loop import train_network
+
+    try:
+        card = yield from train_network(
+            prepared.data, target, prepared.settings, validation=prepared.held,
+            trained_on=trained_on or _names(dataset), end_now=end_now, tell=tell,
+        )  # fmt: skip
+    except MicroscopeQCError:
+        if not is_unfinished(target):
+            forget_beginning(target)
+        raise
+    forget_beginning(target)
+    return card
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """What is learned from, what is measured on where that is known, and the settings with the pixel size."""
+
+    data: Dataset
+    held: Dataset | None
+    settings: TrainSettings
+
+
+def _prepared(
+    dataset: Path | str | Sequence[Path | str],
+    validation: Path | str | Sequence[Path | str] | None,
+    chosen: TrainSettings,
+    slide_ids: Collection[int] | None,
+    tell: Callable[[str], None],
+) -> Job[_Prepared]:
     yield Progress(0, 0, "steps", "reading the data set")
-    data, held = yield from _read(dataset, validation, chosen.pixel_size_um, tell)
+    data, held = yield from _read(dataset, validation, chosen.pixel_size_um, slide_ids, tell)
     if chosen.pixel_size_um is None:
         chosen = chosen.model_copy(update={"pixel_size_um": common_pixel_size(data)})
     for sentence in without_pixel_size(data, chosen.pixel_size_um):
         tell(sentence)
-    _check_card(chosen, data, target, task)
-    yield Progress(0, 0, "steps", "loading images")
-    from microscope_qc.ml.training.loop import train_network
+    return _Prepared(data, held, chosen)
 
-    return (
-        yield from train_network(
-            data, target, chosen, validation=held, trained_on=trained_on or _names(dataset), end_now=end_now, tell=tell
-        )
+
+def is_unfinished(folder: Path) -> bool:
+    """Whether a training in a model's folder was interrupted and can be continued."""
+    return (folder / CHECKPOINT_NAME).exists()
+
+
+def _asked(
+    target: Path,
+    dataset: Path | str | Sequence[Path | str],
+    validation: Path | str | Sequence[Path | str] | None,
+    slide_ids: Collection[int] | None,
+) -> dict[str, Any]:
+    """What tells a training that is continued from another one; folders may have moved together."""
+    learned, held = (
+        [place_from(path, target) for path in ([] if some is None else _paths(some))] for some in (dataset, validation)
     )
+    return {"learned": learned, "validation": held, "slides": None if slide_ids is None else sorted(slide_ids)}
+
+
+def _as_begun(
+    target: Path, asked: dict[str, Any], chosen: TrainSettings, tell: Callable[[str], None]
+) -> _Prepared | None:
+    """What an interrupted training began with; None where there is none, or it was asked for something else."""
+    kept = read_datasets_of(target / DATA_NAME) if is_unfinished(target) else None
+    if kept is None or kept[1]["asked"] != asked:
+        return None
+    (data, held), about = (kept[0][name] for name in ("learned", "validation")), kept[1]
+    assert data is not None
+    boxes = things(
+        sum(len(image.boxes) for part in (data, held) if part is not None for image in part.images), "defect"
+    )
+    tell(f"Continued with the {boxes} that it began with; what was judged since then is not among them.")
+    if chosen.pixel_size_um is None:
+        chosen = chosen.model_copy(update={"pixel_size_um": about["pixel_size_um"]})
+    return _Prepared(data, held, chosen)
+
+
+def _keep(target: Path, asked: dict[str, Any], prepared: _Prepared) -> None:
+    target.mkdir(parents=True, exist_ok=True)
+    write_datasets(
+        target / DATA_NAME, {"learned": prepared.data, "validation": prepared.held}, asked=asked,
+        pixel_size_um=prepared.settings.pixel_size_um,
+    )  # fmt: skip
+
+
+def forget_beginning(folder: Path) -> None:
+    """Delete what a training is continued from, and the folder where nothing else is in it."""
+    (folder / CHECKPOINT_NAME).unlink(missing_ok=True)
+    (folder / DATA_NAME).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # something else is in it
+        folder.rmdir()
 
 
 def _free_folder(target: Path, *, overwrite: bool) -> Path:
@@ -102,13 +194,15 @@ def _read(
     dataset: Path | str | Sequence[Path | str],
     validation: Path | str | Sequence[Path | str] | None,
     model_um: float | None,
+    slide_ids: Collection[int] | None,
     tell: Callable[[str], None],
 ) -> Job[tuple[Dataset, Dataset | None]]:
     """What is learned from, and what is validated on where that is set aside."""
     for path in _paths(dataset):
         for sentence in keep_parts_before_learning(path) if is_project(path) else ():
             tell(sentence)
-    data = yield from without_copies((yield from read_datasets(dataset, model_um=model_um, assign_new=True)))
+    read = yield from read_datasets(dataset, model_um=model_um, assign_new=True)
+    data = yield from without_copies(read if slide_ids is None else only_slides(read, _paths(dataset), slide_ids))
     held = None if validation is None else (yield from read_datasets(validation, model_um=model_um))
     for known, what in ((data, ""), (held, "Validation set: ")):
         for sentence in known.sentences() if known is not None else ():

@@ -18,4 +18,4 @@ def _make(context: Context, parent: QWidget) -> QWidget:
     return SlidesDock(context, parent)
 
 
-PANEL = PanelSpec("slides", "Slides", "image-multiple-outline", "left", _make, ("annotate", "sem"))
+PANEL = PanelSpec("slides", "Slides", "image-multiple-outline", "left", _make, ("annotate", "learn", "sem"))

@@ -1,0 +1,259 @@
+"""The page of the Learn workspace."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from superqt import QFlowLayout
+
+from microscope_qc.app.base.refresh import Refresh
+from microscope_qc.app.base.signals import link
+from microscope_qc.app.panels.learn.curves import CurveChart, column
+from microscope_qc.app.panels.learn.examples import ExampleGrid
+from microscope_qc.app.panels.learn.run import Follow, LearnRun
+from microscope_qc.app.panels.learn.settings import TrainSettingsForm
+from microscope_qc.app.panels.learn.supply import SupplyView
+from microscope_qc.app.widgets.job_bar import JobBar
+from microscope_qc.app.widgets.parts import column_of, heading, note, scrolled, sentence
+from microscope_qc.core.wording import duration_text, elapsed_text
+from microscope_qc.workflows.learning.request import Training, TrainingState
+from microscope_qc.workflows.learning.supply import outcome
+
+if TYPE_CHECKING:
+    from microscope_qc.app.base.jobs import JobRunner
+    from microscope_qc.app.session.session import Session
+
+SIDE_PX = 344
+_READY = "Press Train: it takes as long as you allow, and can be paused at any time."
+_FIRST = "After the first epoch, the curves and some places that it does not learn from are shown here."
+
+
+class LearnPage(QWidget):
+    """Left: what will be learned, and the buttons. Right: how well it learns, and how well it has learned."""
+
+    label_requested = Signal()
+    model_used = Signal()
+
+    def __init__(
+        self, session: Session, jobs: JobRunner, parent: QWidget | None = None, *, follow: Follow | None = None
+    ) -> None:
+        super().__init__(parent)
+        self.setObjectName("learn")
+        self.setWindowTitle("Learn")
+        self._session = session
+        self.run = LearnRun(session, jobs, self, follow=follow)
+        self.supply = SupplyView(session, jobs)
+        self.settings = TrainSettingsForm()
+        self.train = QPushButton("Train")
+        self.label = QPushButton("Label defects…")
+        self.pause, self.keep, self.cancel = (
+            QPushButton("Pause"),
+            QPushButton("Stop and keep best"),
+            QPushButton("Cancel"),
+        )
+        self.go_on, self.use = QPushButton("Continue"), QPushButton("Use this model")
+        self.bar, self.story = JobBar(), sentence()
+        self.title, self.result, self.notes = heading(""), sentence(), note()
+        self.loss, self.score = CurveChart("Loss"), CurveChart("Score (mAP50)", highest=1.0)
+        self.examples = ExampleGrid()
+        self.legend = note("Outlined: what is there. Dashed: what the model finds, with its confidence.")
+        self._sure = False
+        self._lay_out()
+        self._connect()
+        self._due = Refresh(self, self._refresh)
+        self.run.changed.connect(self._due.soon)
+        self.supply.counted.connect(self._due.soon)
+        for signal in (session.project_changed, session.classes_changed, session.slides_changed):
+            link(self, signal, self._due.soon)
+        self._refresh()
+
+    # -- parts -------------------------------------------------------------------------------------------------------
+
+    def _lay_out(self) -> None:
+        buttons = QFlowLayout()
+        for button in (self.train, self.go_on, self.pause, self.keep, self.cancel, self.label):
+            buttons.addWidget(button)
+        above = column_of(heading("What will be learned"), self.supply, 6, self.settings)
+        above.addStretch(1)
+        foot = column_of(self.bar, self.story, buttons)
+        foot.setContentsMargins(12, 6, 12, 8)
+        side = QVBoxLayout()
+        side.setContentsMargins(0, 0, 0, 0)
+        side.addWidget(scrolled(above, self), 1)
+        side.addLayout(foot)
+        holder = QWidget()
+        holder.setLayout(side)
+        holder.setFixedWidth(SIDE_PX)
+        charts = QGridLayout()
+        charts.addWidget(self.loss, 0, 0)
+        charts.addWidget(self.score, 0, 1)
+        self.result.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        head = QHBoxLayout()
+        head.addWidget(self.result, 1)
+        head.addWidget(self.use, 0, Qt.AlignmentFlag.AlignTop)
+        right = column_of(self.title, head)
+        right.addLayout(charts)
+        right.addWidget(self.legend)
+        right.addWidget(self.examples, 1)
+        right.addWidget(self.notes)
+        right.setContentsMargins(12, 12, 12, 8)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(0)
+        row.addWidget(holder)
+        row.addLayout(right, 1)
+
+    def _connect(self) -> None:
+        for button in (self.train, self.use):
+            button.setProperty("primary", "true")
+        self.train.clicked.connect(self._on_train_clicked)
+        self.go_on.clicked.connect(self._on_go_on_clicked)
+        self.pause.clicked.connect(self.run.pause)
+        self.keep.clicked.connect(self._on_keep_clicked)
+        self.cancel.clicked.connect(self._on_cancel_clicked)
+        self.label.clicked.connect(self.label_requested)
+        self.use.clicked.connect(self._on_use_clicked)
+        self.pause.setToolTip("What was learned is kept; continue later")
+        self.keep.setToolTip("Ends it now with the best that it has learned so far, measured")
+        self.go_on.setToolTip("Goes on where it was, with what it began with")
+
+    def close_crops(self) -> None:
+        """Stop the thread that reads (the window is closing)."""
+        self.run.close()
+
+    # -- what is shown -----------------------------------------------------------------------------------------------
+
+    def why_not(self) -> str:
+        """Why a training cannot start; "" if it can."""
+        if not self._session.can_write:
+            return "This project is open for reading only."
+        if self.run.running:
+            return "A training is running."
+        return "" if self.supply.supply.truths else "Confirm or draw some defects first."
+
+    def _refresh(self) -> None:
+        run, training, project = self.run, self.run.training, self._session.project
+        self.settings.suggest_name(None if project is None else project.path)
+        paused = self._waits(training)
+        why_not = self.why_not()
+        self.train.setText("Train" if not paused else "Train anew")
+        self.train.setVisible(not run.running)
+        self.train.setEnabled(not why_not)
+        self.train.setToolTip(why_not)
+        self.settings.setVisible(not run.running)
+        self.label.setVisible(not run.running and not self.supply.supply.truths)
+        self.go_on.setVisible(paused and self._session.can_write)
+        self.pause.setVisible(run.running)
+        self.keep.setVisible(run.running or (paused and training is not None and training.has_learned))
+        self.cancel.setVisible(run.running or paused)
+        for button in (self.pause, self.keep, self.cancel):
+            button.setEnabled(not run.ending)
+        self.cancel.setText("Cancel, and lose what was learned" if self._sure else "Cancel")
+        self._show_story()
+        self._show_training(training)
+
+    def _waits(self, training: Training | None) -> bool:
+        """Whether a training of this project was paused, failed or killed."""
+        return not self.run.running and training is not None and training.state is not TrainingState.FINISHED
+
+    def _show_story(self) -> None:
+        run, handle, training = self.run, self.run.handle, self.run.training
+        self.bar.setVisible(handle is not None)
+        if handle is None:
+            words = run.said
+            if not words and training is not None and self._waits(training):
+                words = training.message or f"The training “{training.name}” was interrupted. Nothing is lost."
+            self.story.setText(words)
+            self.story.setVisible(bool(words))
+            return
+        progress = handle.progress
+        if progress.total > 0:
+            self.bar.setRange(0, 1000)
+            self.bar.setValue(round(1000 * progress.fraction))
+        elif training is None or not training.curve:  # else it only measures for a while
+            self.bar.setRange(0, 0)
+        words = "Pausing …" if handle.cancelling else run.said or progress.note or "starting"
+        left = handle.seconds_left
+        if left is not None and not handle.cancelling and not run.said:
+            words += f". <b>{duration_text(left)}</b> left"
+        self.story.setText(words[0].upper() + words[1:])
+        self.story.show()
+
+    def _show_training(self, training: Training | None) -> None:
+        curve = [] if training is None else training.curve
+        self.loss.show_points(column(curve, "loss"))
+        self.score.show_points(column(curve, "map50"))
+        for part in (self.loss, self.score):
+            part.setVisible(training is not None)
+        colours = {one.code: one.colour for one in self._session.classes}
+        self.examples.show_examples(self.run.examples, [] if training is None else training.classes, colours)
+        self.legend.setVisible(bool(self.run.examples))
+        self.examples.setVisible(bool(self.run.examples))
+        self.title.setText("" if training is None else training.name)
+        done = training is not None and training.card is not None and not self.run.running
+        self.use.setVisible(done)
+        if training is None:
+            said = (
+                ""
+                if self.supply.supply.truths == 0
+                else "Press Train: it takes as long as you allow, and can be paused."
+            )
+        elif done and training.card is not None:
+            places = int(str(training.card.training.get("validation_images", 0)))
+            took = f"Trained in {elapsed_text(60 * training.minutes)}."
+            said = " ".join([*outcome(dict(training.card.metrics), pictures=places), took])
+        else:
+            said = "" if curve else _FIRST
+        self.result.setText(said)
+        notes = [] if training is None else training.notes
+        self.notes.setText("<br>".join(escape(line) for line in notes))
+        self.notes.setVisible(bool(notes))
+
+    # -- what the user does ------------------------------------------------------------------------------------------
+
+    def _on_train_clicked(self) -> None:
+        if self.why_not():
+            return
+        self._sure = False
+        self.run.start(
+            self.settings.name.text(), slide_ids=self._scope(), trained_on=self._trained_on(), **self.settings.asked()
+        )
+
+    def _scope(self) -> tuple[int, ...] | None:
+        project, ids = self._session.project, self._session.scope.slide_ids
+        return None if project is None or len(ids) == len(project.slides) else ids
+
+    def _trained_on(self) -> str:
+        project, supply = self._session.project, self.supply.supply
+        return f"{supply.truths} defects on {supply.slides_judged} slides of {project.name}" if project else ""
+
+    def _on_go_on_clicked(self) -> None:
+        self.run.go_on()
+
+    def _on_keep_clicked(self) -> None:
+        if self.run.running:
+            self.run.keep_best()
+        else:
+            self.run.go_on(to_end=True)
+
+    def _on_cancel_clicked(self) -> None:
+        """Ask once more, on the button itself, where something was learned."""
+        training = self.run.training
+        if not self._sure and training is not None and training.curve:
+            self._sure = True
+            self._due.soon()
+            return
+        self._sure = False
+        self.run.cancel()
+
+    def _on_use_clicked(self) -> None:
+        """Put the model in use, as a step of the history: detections take it."""
+        training, project = self.run.training, self._session.project
+        if training is None or training.card is None or project is None or not self._session.can_write:
+            return
+        project.models.use(str(training.folder), name=training.card.name)
+        self._session.notice.emit(f"{training.card.name} is in use. Undo takes it back.")
+        self.model_used.emit()

@@ -1,0 +1,118 @@
+"""What will be learned, counted between the events of the window."""
+
+from __future__ import annotations
+
+import time
+from html import escape
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QTimer, Signal
+from qtpy.QtWidgets import QVBoxLayout, QWidget
+
+from microscope_qc.app.base.refresh import Refresh
+from microscope_qc.app.base.signals import link
+from microscope_qc.app.widgets.parts import note, sentence
+from microscope_qc.app.widgets.scope_switch import ScopeSwitch
+from microscope_qc.core.errors import MicroscopeQCError
+from microscope_qc.core.jobs import Job
+from microscope_qc.core.wording import count_text, listed, things
+from microscope_qc.workflows.learning.supply import Supply, supply_of
+
+if TYPE_CHECKING:
+    from microscope_qc.app.base.jobs import JobRunner
+    from microscope_qc.app.session.session import Session
+    from microscope_qc.project import Project
+    from microscope_qc.project.parts.tables import ReadTables
+
+STEP_S = 0.006
+SOON_MS = 150
+
+
+class SupplyView(QWidget):
+    """A table of the classes with their counts, and sentences about the rest."""
+
+    counted = Signal()
+
+    def __init__(self, session: Session, jobs: JobRunner, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session, self._jobs = session, jobs
+        self.supply = Supply()
+        self.scope = ScopeSwitch(session)
+        self.table, self.rest, self.advice = sentence(), note(), sentence()
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        for part in (self.scope, self.table, self.rest, self.advice):
+            column.addWidget(part)
+        self._job: Job[Supply] | None = None
+        self._steps = QTimer(self)
+        self._steps.timeout.connect(self._on_step)
+        self._due = Refresh(self, self._begin, after_ms=SOON_MS)
+        for signal in (
+            session.project_changed, session.boxes_changed, session.classes_changed, session.slides_changed,
+            session.history_changed, session.scope.changed,
+        ):  # fmt: skip
+            link(self, signal, self._due.soon)
+        self._due.soon()
+
+    def _begin(self) -> None:
+        project = self._session.project
+        if project is None:
+            self._job = None
+            return
+        ids = self._session.scope.slide_ids
+        unread = project.boxes.unread(ids)
+        if unread:  # read in another thread, for as long as it takes
+            self._jobs.call(project.boxes.reading(unread), lambda read: self._take(project, read), lambda _error: None)
+            return
+        self._job = supply_of(project, ids)
+        self._steps.start(0)
+
+    def _take(self, project: Project, read: ReadTables) -> None:
+        if self._session.project is project:
+            project.boxes.take(read)
+            self._due.soon()
+
+    def _on_step(self) -> None:
+        until = time.monotonic() + STEP_S
+        try:
+            while self._job is not None and time.monotonic() < until:
+                next(self._job)
+        except StopIteration as end:
+            self._job = None
+            self._show(end.value)
+        except (MicroscopeQCError, KeyError):  # a slide was removed meanwhile: it is counted again
+            self._job = None
+        if self._job is None:
+            self._steps.stop()
+
+    def _show(self, supply: Supply) -> None:
+        self.supply = supply
+        rows = [
+            f"<tr><td style='color: {one.defect.colour}'>■</td><td><b>{escape(one.defect.code)}</b>&nbsp;</td>"
+            f"<td>{escape(one.defect.name)}&nbsp;&nbsp;</td><td align='right'><b>{count_text(one.truths)}</b></td>"
+            f"<td>&nbsp;on {things(one.slides, 'slide')}</td></tr>"
+            for one in supply.classes
+            if one.truths
+        ]
+        self.table.setText(f"<table cellspacing='2'>{''.join(rows)}</table>")
+        self.table.setVisible(bool(rows))
+        lines = []
+        if supply.truths:
+            lines.append(
+                f"{things(supply.truths, 'defect')} on {things(supply.slides_judged, 'slide')}"
+                + (f" of {things(supply.specimens, 'specimen')}" if supply.specimens else "")
+                + " are learned as such."
+            )
+        if supply.rejected:
+            reasons = listed([f"{count_text(count)} {reason}" for reason, count in supply.rejected])
+            lines.append(f"Rejected, learned as background: {reasons}.")
+        if supply.complete:
+            lines.append(f"Declared complete: {things(supply.complete, 'place')}.")
+        if supply.unreviewed:
+            lines.append(f"{things(supply.unreviewed, 'finding')} nobody has judged: left aside.")
+        if supply.held_words():
+            lines.append(supply.held_words())
+        self.rest.setText("<br>".join(escape(line) for line in lines))
+        self.rest.setVisible(bool(lines))
+        self.advice.setText("<br>".join(escape(line) for line in supply.advice()))
+        self.counted.emit()

@@ -1,0 +1,124 @@
+"""The child's side of a training that a project asks for.
+
+It may be killed at any time, and later goes on from there.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from microscope_qc.core.files import atomic_write
+from microscope_qc.core.jobs import Job, Progress
+from microscope_qc.ml.cards import CARD_NAME, ModelCard, read_card
+from microscope_qc.project.runs.run_lock import PATIENCE_SECONDS, RunLock
+from microscope_qc.workflows.learning.request import (
+    STATUS_NAME,
+    TrainingState,
+    is_to_end,
+    read_request,
+    read_training,
+)
+from microscope_qc.workflows.learning.train import forget_beginning, train
+
+_STATUS_SECONDS = 2.0
+
+
+def train_as_asked(folder: Path, *, patience_s: float = PATIENCE_SECONDS) -> Job[ModelCard]:
+    """Do the training of a folder, or what of it is not done yet.
+
+    Parameters
+    ----------
+    patience_s
+        How long to wait for another process that is still writing there, such as one whose window was killed.
+
+    Raises
+    ------
+    ProjectError
+        When another process is still at it.
+    MicroscopeQCError
+        As for :func:`microscope_qc.workflows.learning.train.train`.
+    """
+    read_request(folder)  # before anything is written into a folder that is none of a training
+    lock = RunLock(folder, what="training")
+    yield from lock.acquire(patience_s=patience_s)
+    status = _Status(folder)
+    try:
+        if (folder / CARD_NAME).exists():  # it was killed after its last step
+            card = read_card(folder)
+            forget_beginning(folder)
+        else:
+            card = yield from _watched(_training(folder, status.tell), status)
+        status.end(TrainingState.FINISHED)
+    except GeneratorExit:
+        status.end(TrainingState.PAUSED)
+        raise
+    except BaseException as error:
+        status.end(TrainingState.FAILED, str(error))
+        raise
+    finally:
+        lock.release()
+    return card
+
+
+def _training(folder: Path, tell: Callable[[str], None]) -> Job[ModelCard]:
+    request, project = read_request(folder), folder.parent.parent
+    settings: dict[str, Any] = dict(request.settings)
+    return train(
+        project, folder, task=request.task, network=request.network, slide_ids=request.slide_ids,
+        trained_on=request.trained_on, end_now=lambda: is_to_end(folder), tell=tell, **settings,
+    )  # fmt: skip
+
+
+def _watched(job: Job[ModelCard], status: _Status) -> Job[ModelCard]:
+    """The same job, with its status written now and then."""
+    try:
+        while True:
+            try:
+                progress = next(job)
+            except StopIteration as end:
+                card: ModelCard = end.value
+                return card
+            status.take(progress)
+            yield progress
+    finally:
+        job.close()
+
+
+class _Status:
+    """``status.json`` in the folder of a training: state, share done, minutes of all starts, notes, message."""
+
+    def __init__(self, folder: Path) -> None:
+        before = read_training(folder)
+        self._path = folder / STATUS_NAME
+        self._began, self._minutes = time.monotonic(), before.minutes
+        self._notes, self._share = list(before.notes), before.share
+        self._written = 0.0
+        self._write(TrainingState.RUNNING)
+
+    def tell(self, sentence: str) -> None:
+        """Add a sentence for the user."""
+        if sentence not in self._notes:
+            self._notes.append(sentence)
+            self._write(TrainingState.RUNNING)
+
+    def take(self, progress: Progress) -> None:
+        """Note how far it is."""
+        self._share = progress.fraction or self._share
+        if time.monotonic() - self._written > _STATUS_SECONDS:
+            self._write(TrainingState.RUNNING)
+
+    def end(self, state: TrainingState, message: str = "") -> None:
+        """Say how it ended."""
+        self._write(state, message)
+
+    def _write(self, state: TrainingState, message: str = "") -> None:
+        self._written = time.monotonic()
+        document = {
+            "state": str(state), "share": round(self._share, 4), "notes": self._notes, "message": message,
+            "minutes": round(self._minutes + (time.monotonic() - self._began) / 60, 2),
+        }  # fmt: skip
+        atomic_write(self._path, json.dumps(document, ensure_ascii=False))

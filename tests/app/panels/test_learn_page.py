@@ -1,0 +1,218 @@
+"""The page of the Learn workspace, with trainings that a test writes."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
+
+from microscope_qc.core.boxes import ReviewState
+from microscope_qc.core.jobs import Job, Progress, TimedProgress
+from microscope_qc.ml.cards import ModelCard, write_card
+from microscope_qc.workflows.learning.following import TrainingFailed
+from microscope_qc.workflows.learning.request import is_to_end, read_request
+from microscope_qc.workflows.learning.supply import Supply, outcome
+
+LEFT = Qt.MouseButton.LeftButton
+
+
+class Trainer:
+    """Follows trainings as a test says: one step at a time."""
+
+    def __init__(self) -> None:
+        self.may_end, self.begun = threading.Event(), threading.Event()
+        self.fails = ""
+        self.folders: list[Path] = []
+
+    def __call__(self, folder: Path, children: object) -> Job[ModelCard]:
+        self.folders.append(folder)
+        write_epoch(folder, 1)
+        try:
+            while not (self.may_end.is_set() or is_to_end(folder)):
+                self.begun.set()
+                yield TimedProgress(30, 120, "steps", "epoch 2 of 8, loss 0.412", 95.0)
+                threading.Event().wait(0.01)
+        except GeneratorExit:
+            (folder / "status.json").write_text(json.dumps({"state": "paused", "share": 0.25}))
+            raise
+        if self.fails:
+            (folder / "status.json").write_text(json.dumps({"state": "failed", "message": self.fails}))
+            raise TrainingFailed(f"The training ended early: {self.fails}")
+        yield Progress(120, 120, "steps", "choosing the default confidence")
+        return finish(folder)
+
+
+def write_epoch(folder: Path, epochs: int) -> None:
+    """What a training leaves in its folder after some epochs."""
+    lines = ["epoch,loss,map50"] + [f"{n},{1.5 / n},{0.2 * n}" for n in range(1, epochs + 1)]
+    (folder / "curve.csv").write_text("\n".join(lines) + "\n")
+    (folder / "checkpoint.pt").write_bytes(b"")
+    (folder / "examples").mkdir(exist_ok=True)
+    pictures = []
+    for number in range(2):
+        cv2.imwrite(str(folder / "examples" / f"{number}.jpg"), np.full((64, 96, 3), 90, np.uint8))
+        found = [[12, 12, 30, 40, 0, 0.83]]
+        pictures.append(
+            {"file": f"examples/{number}.jpg", "name": f"S{number}", "truth": [[10, 10, 30, 40, 0]], "found": found}
+        )
+    shown = {"classes": ["ACP"], "epoch": epochs, "confidence": 0.4, "pictures": pictures}
+    (folder / "examples.json").write_text(json.dumps(shown))
+    (folder / "status.json").write_text(
+        json.dumps({"state": "running", "share": 0.1, "notes": ["1 picture left out."]})
+    )
+
+
+def finish(folder: Path, **metrics: float) -> ModelCard:
+    card = ModelCard(
+        name=folder.name, task="detect", architecture="ssd-tiny", classes=["ACP"], class_names=["ACP"], tile_px=64,
+        overlap_px=0, mean=(0.5, 0.5, 0.5), std=(0.2, 0.2, 0.2), confidence=0.4, training={"validation_images": 3},
+        metrics={"map50": 0.71, "map50_interval": [0.6, 0.8], "truth": 31, "finds": 30, **metrics},
+    )  # fmt: skip
+    write_card(card, folder)
+    return card
+
+
+@pytest.fixture
+def trainer() -> Trainer:
+    return Trainer()
+
+
+@pytest.fixture
+def page(session: Any, jobs: Any, qtbot: Any, trainer: Trainer) -> Iterator[Any]:
+    from microscope_qc.app.panels.learn.page import LearnPage
+
+    made = LearnPage(session, jobs, follow=trainer)
+    qtbot.addWidget(made)
+    made.resize(1366, 700)
+    made.show()
+    qtbot.waitExposed(made)
+    yield made
+    trainer.may_end.set()
+    qtbot.waitUntil(lambda: not made.run.running)
+    made.close_crops()
+
+
+def confirm(project: Any, count: int) -> None:
+    """Confirm the first findings of the first slide."""
+    rows = project.boxes.rows(project.slides[0].id, every=True)
+    project.boxes.edit(rows["id"][:count], state=ReviewState.CONFIRMED)
+
+
+def shows(qtbot: Any, condition: Callable[[], object]) -> None:
+    qtbot.waitUntil(lambda: bool(condition()))
+
+
+def press(button: Any) -> None:
+    assert button.isVisible() and button.isEnabled()
+    QTest.mouseClick(button, LEFT)
+
+
+def test_without_anything_judged_it_says_what_to_do_first(page: Any, qtbot: Any) -> None:
+    shows(qtbot, lambda: "Confirm or draw about 50 defects first." in page.supply.advice.text())
+    assert not page.train.isEnabled() and "Confirm or draw some defects first" in page.train.toolTip()
+    with qtbot.waitSignal(page.label_requested):
+        press(page.label)
+
+
+def test_what_will_be_learned_follows_what_is_judged(page: Any, project: Any, session: Any, qtbot: Any) -> None:
+    confirm(project, 5)
+    rows = project.boxes.rows(project.slides[0].id, every=True)
+    project.boxes.edit(rows["id"][5:7], state=ReviewState.REJECTED, reason="false positive")
+    shows(qtbot, lambda: page.supply.supply.truths == 5)
+    supply: Supply = page.supply.supply
+    assert supply.rejected == (("false positive", 2),) and supply.slides_judged == 1
+    assert sum(one.truths for one in supply.classes) == 5
+    assert "Rejected, learned as background: 2 false positive." in page.supply.rest.text()
+    assert "About 45 more defects" in page.supply.advice.text()
+    shows(qtbot, page.train.isEnabled)
+    session.scope.set_kind("all")
+    shows(qtbot, lambda: page.supply.supply.slides == 2)
+
+
+def test_a_training_is_started_watched_paused_continued_and_used(
+    page: Any, project: Any, qtbot: Any, trainer: Trainer
+) -> None:
+    confirm(project, 6)
+    shows(qtbot, page.train.isEnabled)
+    page.settings.minutes.setValue(7)
+    page.settings.name.setText("My first")
+    press(page.train)
+    shows(qtbot, lambda: page.loss.points == [(1.0, 1.5)] and page.score.points == [(1.0, 0.2)])
+    (folder,) = trainer.folders
+    request = read_request(folder)
+    assert folder == project.path / "models" / "My first" and request.settings == {"minutes": 7.0}
+    assert request.network == "lite0" and request.slide_ids == (project.slides[0].id,)
+    shows(qtbot, lambda: "epoch 2 of 8" in page.story.text().lower() and "left" in page.story.text())
+    shows(qtbot, lambda: page.bar.value() == 250 and len(page.examples.examples) == 2)
+    assert page.examples.examples[0].image.width() == 96 and len(page.examples.cells()) == 2
+    assert "1 picture left out." in page.notes.text() and not page.train.isVisible()
+    page.grab()  # it can be drawn
+
+    press(page.pause)
+    shows(qtbot, lambda: not page.run.running and page.go_on.isVisible())
+    assert "Nothing is lost" in page.story.text() and folder.is_dir()
+    press(page.go_on)
+    shows(qtbot, lambda: len(trainer.folders) == 2 and page.run.running and trainer.begun.is_set())
+    shows(qtbot, page.keep.isVisible)
+    press(page.keep)
+    shows(qtbot, lambda: not page.run.running and page.use.isVisible())
+    assert "score (mAP50) 0.71 (95 %: 0.60 to 0.80)" in page.result.text() and "31 defects" in page.result.text()
+    with qtbot.waitSignal(page.model_used):
+        press(page.use)
+    assert project.models.argument == str(folder)
+
+
+def test_cancelling_asks_once_more_and_keeps_nothing(page: Any, project: Any, qtbot: Any, trainer: Trainer) -> None:
+    confirm(project, 6)
+    shows(qtbot, page.train.isEnabled)
+    press(page.train)
+    shows(qtbot, lambda: page.run.training is not None and page.run.training.curve)
+    press(page.cancel)
+    shows(qtbot, lambda: page.cancel.text() == "Cancel, and lose what was learned")
+    assert page.run.running
+    press(page.cancel)
+    shows(qtbot, lambda: "nothing of it is kept" in page.story.text())
+    assert not trainer.folders[0].exists()
+    shows(qtbot, page.train.isVisible)
+
+
+def test_what_went_wrong_stands_there_and_it_can_be_continued(
+    page: Any, project: Any, qtbot: Any, trainer: Trainer
+) -> None:
+    confirm(project, 6)
+    shows(qtbot, page.train.isEnabled)
+    trainer.fails = "The disk is full."
+    trainer.may_end.set()
+    press(page.train)
+    shows(qtbot, lambda: "The disk is full." in page.story.text() and page.go_on.isVisible())
+
+
+def test_a_training_that_was_interrupted_is_offered_when_the_project_is_opened(
+    session: Any, project: Any, jobs: Any, qtbot: Any, trainer: Trainer
+) -> None:
+    from microscope_qc.app.panels.learn.page import LearnPage
+    from microscope_qc.workflows.learning.request import ask_for_training
+
+    folder = ask_for_training(project.path, "killed")
+    write_epoch(folder, 3)
+    made = LearnPage(session, jobs, follow=trainer)
+    qtbot.addWidget(made)
+    made.show()
+    shows(qtbot, lambda: "“killed” was interrupted" in made.story.text() and made.go_on.isVisible())
+    assert len(made.loss.points) == 3 and made.keep.isVisible()
+    made.close_crops()
+
+
+def test_one_that_found_nothing_says_so_and_what_to_do() -> None:
+    said = outcome({"map50": 0.0, "truth": 12, "finds": 0}, pictures=2)
+    assert said[0] == "It found nothing of the 12 defects that were kept apart to measure it."
+    assert "Let it learn for longer" in said[1]
+    assert "So few defects" in outcome({"map50": 0.5, "truth": 12, "finds": 9}, pictures=2)[-1]
