@@ -56,6 +56,8 @@ REJECT_REASONS = {
     "x": "other",
 }
 """Key to press after N, and the reason it stands for."""
+SAYS_NOTHING = frozenset(REJECT_REASONS[key] for key in "doex")
+"""Reasons for which something is rejected that may still be a defect: nothing is learned from it."""
 
 BOX_DTYPE = np.dtype(
     [

@@ -2,7 +2,8 @@
 
 Two things happen at the seams of tiles. The same defect is found twice (twins), and a defect larger than the overlap
 is found as fragments cut by the tile's border. Fragments are joined first, twins are then removed by greedy non-maximum
-suppression within a class. Connected groups of candidates are independent of each other, so a group can be settled as
+suppression within a class. Boxes of a class that a model found in one tile are not twins: it has told them apart, also
+where one lies in the other. Connected groups of candidates are independent of each other, so a group can be settled as
 soon as no unfinished tile touches it: findings appear while the rest of the slide is still being read, and are the same
 as when everything is merged at the end.
 """
@@ -55,8 +56,8 @@ def merge_candidates(candidates: np.ndarray, grid: TileGrid, settings: MergeSett
     settings = settings or MergeSettings()
     if len(candidates) == 0:
         return candidates.copy()
-    joined = _join_fragments(candidates, grid, settings)
-    return _suppress_twins(joined, settings)
+    rows, joined = _join_fragments(candidates, grid, settings)
+    return _suppress_twins(rows, joined, settings)
 
 
 def _boxes(rows: np.ndarray) -> np.ndarray:
@@ -77,13 +78,13 @@ def _tile_borders(rows: np.ndarray, grid: TileGrid) -> np.ndarray:
     return borders
 
 
-def _join_fragments(rows: np.ndarray, grid: TileGrid, settings: MergeSettings) -> np.ndarray:
-    """Join boxes of one class from neighbouring tiles that the border between them has cut."""
+def _join_fragments(rows: np.ndarray, grid: TileGrid, settings: MergeSettings) -> tuple[np.ndarray, int]:
+    """Join boxes of one class from neighbouring tiles that the border between them has cut; see :func:`_union`."""
     boxes = _boxes(rows)
     near = np.abs(boxes - _tile_borders(rows, grid)) <= settings.border_px  # cut at top, left, bottom, right
     cut = near.any(axis=1)
     if not cut.any():
-        return rows
+        return rows, 0
     around = np.flatnonzero(_near(boxes, cut, margin_px=settings.border_px))
     first, second = (around[part] for part in touching_pairs(boxes[around], margin_px=settings.border_px))
     keep = cut[first] | cut[second]
@@ -142,10 +143,13 @@ def _continued(
     return linked
 
 
-def _union(rows: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Replace every connected group by one row: the box around it, with the strongest member's confidence and tile."""
+def _union(rows: np.ndarray, first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, int]:
+    """Replace every connected group by one row: the box around it, with the strongest member's confidence and tile.
+
+    These rows come last; their number is returned, too.
+    """
     if len(first) == 0:
-        return rows
+        return rows, 0
     involved, numbers = np.unique(np.concatenate([first, second]), return_inverse=True)
     first, second = numbers[: len(first)], numbers[len(first) :]
     group = connected_groups(len(involved), first, second)
@@ -158,11 +162,14 @@ def _union(rows: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarra
         merged[name] = np.minimum.reduceat(members[name], starts)
     for name in ("y1", "x1"):
         merged[name] = np.maximum.reduceat(members[name], starts)
-    return np.concatenate([np.delete(rows, involved), merged])
+    return np.concatenate([np.delete(rows, involved), merged]), len(merged)
 
 
-def _suppress_twins(rows: np.ndarray, settings: MergeSettings) -> np.ndarray:
-    """Greedy non-maximum suppression; ties are broken by place, so that the order of tiles does not matter."""
+def _suppress_twins(rows: np.ndarray, joined: int, settings: MergeSettings) -> np.ndarray:
+    """Greedy non-maximum suppression; ties are broken by place, so that the order of tiles does not matter.
+
+    The last ``joined`` rows consist of fragments.
+    """
     order = _strongest_first(rows)
     rank = np.empty(len(rows), np.int64)
     rank[order] = np.arange(len(rows))
@@ -171,7 +178,7 @@ def _suppress_twins(rows: np.ndarray, settings: MergeSettings) -> np.ndarray:
     first, second = touching_pairs(boxes)
     swap = rank[first] > rank[second]
     first, second = np.where(swap, second, first), np.where(swap, first, second)
-    twins = _are_twins(boxes, rows["label"], first, second, settings)
+    twins = ~_told_apart(rows, first, second, joined) & _are_twins(boxes, rows["label"], first, second, settings)
     strong, weak = rank[first[twins]], rank[second[twins]]
     by_strength = np.argsort(strong, kind="stable")
     keep = bytearray(b"\1") * len(rows)
@@ -193,6 +200,13 @@ def _strongest_first(rows: np.ndarray) -> Ints:
         by_place = np.lexsort((tied["x0"], tied["y0"], tied["label"], -tied["confidence"]))
         order[places] = order[places][by_place]
     return order
+
+
+def _told_apart(rows: np.ndarray, first: Ints, second: Ints, joined: int) -> Flags:
+    """Whether the model itself, seeing both of a class in one tile, has said that they are two."""
+    same: Flags = rows["label"][first] == rows["label"][second]
+    same &= rows["tile"][first] == rows["tile"][second]
+    return same & (np.maximum(first, second) < len(rows) - joined)
 
 
 def _are_twins(boxes: np.ndarray, label: np.ndarray, strong: Ints, weak: Ints, settings: MergeSettings) -> Flags:

@@ -34,6 +34,7 @@ def main() -> None:
     arguments.add_argument("--out", type=Path, required=True)
     arguments.add_argument("--minutes", type=float, default=20.0, help="how long it learns")
     arguments.add_argument("--network", default="lite0")
+    arguments.add_argument("--model", type=Path, help="one that learned from the same pictures: that of neu_det")
     arguments.add_argument("--seed", type=int, default=0)
     args = arguments.parse_args()
     data = args.data or Path(os.environ.get("MICROSCOPE_QC_DATA", "")) / "detection" / "neu-det"
@@ -51,7 +52,7 @@ def main() -> None:
     merge_truth(training, training / "annotations.json")
     merge_truth(slide_folder, slide_folder / "annotations.json")
 
-    model, project = args.out / f"steel-{args.network}", args.out / "steel.mqc"
+    model, project = args.model or args.out / f"steel-{args.network}", args.out / "steel.mqc"
     started = time.monotonic()
     if not (model / "model.json").exists():
         command(

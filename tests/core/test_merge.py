@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 
 from microscope_qc.core.geometry import Region, TileGrid, touching_pairs
 from microscope_qc.core.matching import iou_matrix
-from microscope_qc.core.merge import CANDIDATE_DTYPE, MergeSettings, SeamMerger, _near, merge_candidates
+from microscope_qc.core.merge import (
+    CANDIDATE_DTYPE,
+    MergeSettings,
+    SeamMerger,
+    _near,
+    _suppress_twins,
+    merge_candidates,
+)
 from microscope_qc.ml.quick_torchvision import torchvision
 
 
@@ -93,6 +100,24 @@ def test_neighbours_of_different_classes_stay_and_same_place_goes_to_the_surer()
     assert found == {(0, 0.9), (1, 0.8), (0, 0.7)}
 
 
+def test_what_a_model_tells_apart_in_one_tile_stays_apart() -> None:
+    grid = TileGrid(Region(0, 0, 300, 500), 300, 100)
+    assert len(grid) == 2
+    rows = np.zeros(3, CANDIDATE_DTYPE)
+    for row, values in zip(
+        rows, [(20, 210, 120, 290, 0.9), (30, 220, 60, 280, 0.6), (31, 221, 61, 281, 0.5)], strict=True
+    ):
+        row["y0"], row["x0"], row["y1"], row["x1"], row["confidence"] = values
+    rows["tile"] = 0, 0, 1
+    kept = merge_candidates(rows, grid)["confidence"]
+    assert kept.astype(float).round(1).tolist() == [0.9, 0.6], "the third shows the second, from the other tile"
+    rows["label"] = 0, 1, 1
+    rows["x0"][1:], rows["y0"][1:], rows["x1"][1:], rows["y1"][1:] = 212, 22, 288, 118
+    assert merge_candidates(rows, grid)["confidence"].astype(float).round(1).tolist() == [0.9], (
+        "one place is one defect of one class"
+    )
+
+
 @given(st.integers(0, 2**32 - 1), st.floats(0.2, 0.8))
 def test_suppression_within_a_class_equals_torchvision(seed, threshold):
     rng = np.random.default_rng(seed)
@@ -105,7 +130,7 @@ def test_suppression_within_a_class_equals_torchvision(seed, threshold):
         rows[name] = boxes[:, i]
     rows["confidence"] = scores
     settings = MergeSettings(iou=threshold, inside=2.0, across_iou=2.0)
-    merged = merge_candidates(rows, TileGrid(Region(0, 0, 1000, 1000), 1000, 0), settings)
+    merged = _suppress_twins(rows, count, settings)
     keep = torchvision.ops.nms(
         torch.tensor(boxes[:, [1, 0, 3, 2]]), torch.tensor(scores, dtype=torch.float64), threshold
     )

@@ -126,8 +126,8 @@ def test_what_a_user_rejected_is_no_truth(tmp_path: Path) -> None:
     assert image.hard_boxes[:, 1].tolist() == [80, 260], "background that was taken for a defect"
     assert image.open_boxes[:, 1].tolist() == [140] and (data.left_out.rejected, data.left_out.unreviewed) == (2, 1)
     assert data.sentences() == [
-        "No truth: 2 rejected findings as background and 1 finding of a model that nobody has judged as neither defect "
-        "nor background."
+        "No truth: 2 rejected findings as background and 1 finding of which nobody has said whether it is a defect as "
+        "neither defect nor background."
     ]
     assert data.with_classes(["CRK", "GEO"]).left_out == data.left_out
     assert load_dataset(judged(tmp_path / "all", ("confirmed", 0.5))).sentences() == []

@@ -94,6 +94,18 @@ def test_what_was_rejected_is_seen_more_often_than_other_background(project: Pro
     assert seen > 0.1  # by chance about 64 x 64 of 400 x 600
 
 
+def test_a_rejection_that_does_not_say_that_nothing_is_there_teaches_nothing(project: Project) -> None:
+    rows = project.boxes.rows()
+    rejected = rows["id"][rows["state"] == ReviewState.REJECTED]
+    assert len(rejected)
+    project.boxes.edit(rejected, state=ReviewState.REJECTED, reason="duplicate")
+    project.close()
+    (image,) = run_job(read_dataset(project.path)).images
+    assert not len(image.hard_boxes)
+    left_aside = {tuple(box) for box in image.open_boxes.tolist()}
+    assert {tuple(box) for box in coordinates(rows[rows["state"] == ReviewState.REJECTED]).tolist()} <= left_aside
+
+
 def test_projects_without_anything_judged_are_refused(tmp_path: Path) -> None:
     Image.new("RGB", (80, 80)).save(tmp_path / "S.png")
     Project.create(tmp_path / "empty.mqc", slides=[tmp_path / "S.png"]).close()

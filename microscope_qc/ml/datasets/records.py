@@ -201,7 +201,7 @@ class LeftOutOfData:
             said.append(f"{things(len(self.files), 'file')} of annotations left out: {why}.")
         parts = [f"{things(self.rejected, 'rejected finding')} as background"] if self.rejected else []
         for count, what in (
-            (self.unreviewed, f"{things(self.unreviewed, 'finding')} of a model that nobody has judged"),
+            (self.unreviewed, f"{things(self.unreviewed, 'finding')} of which nobody has said whether it is a defect"),
             (self.crowds, things(self.crowds, "crowd annotation")),
         ):
             parts += [f"{what} as neither defect nor background"] if count else []

@@ -27,6 +27,8 @@ from microscope_qc.workflows.detection.pixel_fit import pixel_fit_words
 from microscope_qc.workflows.learning.kept_apart import other_classes, to_measure_on
 from microscope_qc.workflows.learning.reading import read_dataset, without_pixel_size
 
+WEAKEST = 0.01
+"""Confidence from which candidates are counted: average precision is that over all confidences."""
 _OF_TRUTH = ("recall", "f1", "map50", "map50_11", "map", "ap50")
 
 
@@ -143,7 +145,7 @@ def evaluate(
 
     use_threads()
     at = card.confidence if confidence is None else confidence
-    opened, start = open_task(model, device=device), time.perf_counter()
+    opened, start = open_task(model, device=device, threshold=WEAKEST), time.perf_counter()
     report = yield from kind.measure(opened, data, confidence=at, iou=iou)
     seconds = (time.perf_counter() - start) / max(1, len(data.images))
     said = [*read.sentences(), *told, *_learned(learned, model), *other_classes(others), *_pixel_sizes(card, data)]

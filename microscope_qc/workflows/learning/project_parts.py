@@ -7,14 +7,14 @@ is ever learned from.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from pydantic import JsonValue
 
-from microscope_qc.core.boxes import ReviewState, coordinates
+from microscope_qc.core.boxes import SAYS_NOTHING, ReviewState, coordinates
 from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.errors import ModelError, ReadOnlyProjectError
 from microscope_qc.core.wording import listed, things
@@ -126,13 +126,26 @@ def keep_parts(project: Project, *, shares: Mapping[DataPart, float] = SHARES) -
     ModelError
         When there is too little to hold anything out, or what was kept is damaged.
     """
-    before = kept_parts(project)
-    after = assign(slide_places(project), before, shares=shares)
-    if after != before:
-        division, homes = after.documents()
+    after = dividing(project, shares=shares)()
+    store_parts(project, after)
+    return after
+
+
+def dividing(project: Project, *, shares: Mapping[DataPart, float] = SHARES) -> Callable[[], KeptParts]:
+    """Return a function that divides what is judged now; it may run in any thread, :func:`store_parts` gets its result.
+
+    It raises ModelError as :func:`keep_parts` does.
+    """
+    places, before = slide_places(project), kept_parts(project)
+    return lambda: assign(places, before, shares=shares)
+
+
+def store_parts(project: Project, parts: KeptParts) -> None:
+    """Keep a division."""
+    if parts != kept_parts(project):
+        division, homes = parts.documents()
         project.settings.set(_HOMES_KEY, homes)
         project.settings.set(_KEY, division)
-    return after
 
 
 def keep_parts_before_learning(path: Path) -> list[str]:
@@ -178,7 +191,7 @@ def _image(
     place = {defect.id: number for number, defect in enumerate(classes)}
     truth = trusted(rows)
     truth = truth[np.isin(truth["class_id"], list(place))]
-    said_no = rows["state"] == ReviewState.REJECTED
+    said_no = (rows["state"] == ReviewState.REJECTED) & ~np.isin(rows["reason"], list(SAYS_NOTHING))
     waiting = ~said_no & ~np.isin(rows["id"], truth["id"])
     height, width = record.shape_px
     image = AnnotatedImage(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from microscope_qc.core.boxes import ReviewState
+from microscope_qc.core.boxes import SAYS_NOTHING, ReviewState
 from microscope_qc.core.errors import ExchangeError, MicroscopeQCError, ModelError
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.core.orientation import AS_STORED, upright_boxes
@@ -252,7 +252,7 @@ def _upright(entry: ImageEntry, mosaic: Mosaic) -> tuple[np.ndarray | None, str]
 def _no_truth(box: Box) -> str:
     """Why a box is no truth, "" where it is."""
     if box.state == ReviewState.REJECTED:
-        return REJECTED
+        return UNREVIEWED if box.reason in SAYS_NOTHING else REJECTED
     if box.attributes.get(CROWD):
         return CROWDS
     return UNREVIEWED if box.state == ReviewState.UNREVIEWED and box.score is not None else ""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from microscope_qc.core.boxes import ReviewState
+from microscope_qc.core.boxes import SAYS_NOTHING, ReviewState
 from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.core.wording import listed, things
@@ -42,6 +42,8 @@ class Supply:
         Those of which something is confirmed or drawn, the most frequent first, then the others of the project.
     rejected
         Findings that are learned as background, by the reason for which they were rejected.
+    unsure
+        Findings that were rejected for reasons that do not say that no defect is there, by the reason.
     unreviewed
         Findings of models that nobody has judged: neither defects nor background.
     complete
@@ -54,6 +56,7 @@ class Supply:
 
     classes: tuple[ClassSupply, ...] = ()
     rejected: tuple[tuple[str, int], ...] = ()
+    unsure: tuple[tuple[str, int], ...] = ()
     unreviewed: int = 0
     complete: int = 0
     slides: int = 0
@@ -103,7 +106,7 @@ def supply_of(project: Project, slide_ids: Sequence[int]) -> Job[Supply]:
     """Count what there is to learn from on some slides; every step takes one slide, and reads no pixels."""
     truths: Counter[int] = Counter()
     on_slides: Counter[int] = Counter()
-    rejected: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
     unreviewed = complete = judged = 0
     specimens: set[str] = set()
     for number, slide_id in enumerate(slide_ids):
@@ -116,7 +119,7 @@ def supply_of(project: Project, slide_ids: Sequence[int]) -> Job[Supply]:
             truths[class_id] += count
             on_slides[class_id] += 1
         said_no = rows["state"] == ReviewState.REJECTED
-        rejected.update(str(reason) for reason in rows["reason"][said_no])
+        reasons.update(str(reason) for reason in rows["reason"][said_no])
         unreviewed += len(rows) - len(true) - int(said_no.sum())
         complete += areas
         judged += bool(len(true) or areas)
@@ -124,10 +127,15 @@ def supply_of(project: Project, slide_ids: Sequence[int]) -> Job[Supply]:
         specimens.update([specimen] if specimen and (len(true) or areas) else [])
     classes = [ClassSupply(one, truths[one.id], on_slides[one.id]) for one in project.classes]
     parts = Counter(WORDS[part] for part in kept_parts(project).table.parts.values())
+    rejected, unsure = (
+        tuple(
+            (why or "no reason given", count) for why, count in reasons.most_common() if (why in SAYS_NOTHING) == aside
+        )
+        for aside in (False, True)
+    )
     return Supply(
-        tuple(sorted(classes, key=lambda one: -one.truths)),
-        tuple((reason or "no reason given", count) for reason, count in rejected.most_common()),
-        unreviewed, complete, len(slide_ids), judged, len(specimens), tuple(parts.items()),
+        tuple(sorted(classes, key=lambda one: -one.truths)), rejected, unsure, unreviewed, complete, len(slide_ids),
+        judged, len(specimens), tuple(parts.items()),
     )  # fmt: skip
 
 

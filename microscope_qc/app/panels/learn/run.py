@@ -13,9 +13,9 @@ from qtpy.QtGui import QImage
 from microscope_qc.app.base.newest import NewestWork
 from microscope_qc.app.base.signals import link
 from microscope_qc.app.panels.learn.examples import ShownExample
-from microscope_qc.core.errors import MicroscopeQCError, ModelError
+from microscope_qc.core.errors import MicroscopeQCError
 from microscope_qc.core.jobs import Job
-from microscope_qc.workflows.learning.project_parts import keep_parts
+from microscope_qc.workflows.learning.project_parts import dividing, store_parts
 from microscope_qc.workflows.learning.request import (
     Training,
     TrainingState,
@@ -30,6 +30,9 @@ from microscope_qc.workflows.learning.request import (
 if TYPE_CHECKING:
     from microscope_qc.app.base.jobs import JobHandle, JobRunner
     from microscope_qc.app.session.session import Session
+    from microscope_qc.ml.datasets.kept import KeptParts
+    from microscope_qc.project import Project
+    from microscope_qc.project.parts.tables import ReadTables
 
 log = logging.getLogger(__name__)
 
@@ -164,13 +167,37 @@ class LearnRun(QObject):
     def start(self, name: str, **asked: Any) -> None:
         """Begin a training, see :func:`microscope_qc.workflows.learning.request.ask_for_training`."""
         project = self._session.project
-        assert project is not None and not self.running
+        if project is None or self.running:
+            return
         path = project.path
-        try:
-            keep_parts(project)
-        except ModelError as error:  # so little is divided when it is learned from
+
+        def ask() -> None:
+            self._jobs.call(lambda: ask_for_training(path, name, **asked), self._go, self._on_failed)
+
+        self._divide(project, ask)
+
+    def _divide(self, project: Project, then: Callable[[], None]) -> None:
+        """Settle what is held out before anything is learned, beside the window's thread."""
+
+        def store(parts: KeptParts) -> None:
+            if self._session.project is project:
+                store_parts(project, parts)
+                then()
+
+        def take(read: ReadTables) -> None:
+            if self._session.project is project:
+                project.boxes.take(read)
+                self._divide(project, then)
+
+        def not_yet(error: BaseException) -> None:  # so little is divided when it is learned from
             log.info("%s", error)
-        self._jobs.call(lambda: ask_for_training(path, name, **asked), self._go, self._on_failed)
+            then()
+
+        unread = project.boxes.unread(slide.id for slide in project.slides)
+        if unread:
+            self._jobs.call(project.boxes.reading(unread), take, self._on_failed)
+        else:
+            self._jobs.call(dividing(project), store, not_yet)
 
     def go_on(self, *, to_end: bool = False) -> None:
         """Continue the training that is shown, or only end it with the best so far."""

@@ -106,6 +106,9 @@ class SupplyView(QWidget):
         if supply.rejected:
             reasons = listed([f"{count_text(count)} {reason}" for reason, count in supply.rejected])
             lines.append(f"Rejected, learned as background: {reasons}.")
+        if supply.unsure:
+            reasons = listed([f"{count_text(count)} {reason}" for reason, count in supply.unsure])
+            lines.append(f"Rejected, but perhaps defects, left aside: {reasons}.")
         if supply.complete:
             lines.append(f"Declared complete: {things(supply.complete, 'place')}.")
         if supply.unreviewed:
