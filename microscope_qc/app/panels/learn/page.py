@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from microscope_qc.app.session.session import Session
 
 SIDE_PX = 344
+GAP_PX = 6
 _READY = "Press Train: it takes as long as you allow, and can be paused at any time."
 _FIRST = "After the first epoch, the curves and some places that it does not learn from are shown here."
 
@@ -74,6 +75,8 @@ class LearnPage(QWidget):
 
     def _lay_out(self) -> None:
         buttons = QFlowLayout()
+        buttons.setHorizontalSpacing(GAP_PX)
+        buttons.setVerticalSpacing(GAP_PX)
         for button in (self.train, self.go_on, self.pause, self.keep, self.cancel, self.label):
             buttons.addWidget(button)
         above = column_of(heading("What will be learned"), self.supply, 6, self.settings)

@@ -26,4 +26,6 @@ def _open(context: Context) -> None:
 
 
 ACTIONS = (Action("models.list", "Models", "Models", _open, (), "brain"),)
-PANEL = PanelSpec("models", "Models", "brain", "bottom", _make, tab_with="gallery", actions=ACTIONS)
+PANEL = PanelSpec(
+    "models", "Models", "brain", "bottom", _make, workspaces=("learn",), tab_with="gallery", actions=ACTIONS
+)
