@@ -113,6 +113,16 @@ def test_rare_classes_are_in_every_part() -> None:
     assert "100 pictures or specimens" in division.words
 
 
+def test_pictures_with_few_boxes_are_not_kept_for_measuring() -> None:
+    rng = np.random.default_rng(0)
+    images = [_image(f"p{n}", (200, 200), _boxes(rng, (200, 200), int(rng.integers(1, 9)))) for n in range(1000)]
+    division = divide(Dataset(["A", "B", "C"], images), {DataPart.VALIDATION: 0.15}, seed=0, guard_px=GUARD_PX)
+    learned, held = (division.parts[part].images for part in (DataPart.TRAIN, DataPart.VALIDATION))
+    assert len(held) / 1000 == pytest.approx(0.15, abs=0.02)
+    few, many = (np.mean([len(image.boxes) for image in part]) for part in (held, learned))
+    assert few == pytest.approx(many, rel=0.12)
+
+
 def test_a_box_that_reaches_into_another_part_is_neither_defect_nor_background_there() -> None:
     rng = np.random.default_rng(1)
     grid = np.array([(y, x, y + 30, x + 30) for y in range(10, 1200, 60) for x in range(10, 1200, 60)], float)

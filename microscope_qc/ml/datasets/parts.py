@@ -27,6 +27,8 @@ from microscope_qc.ml.datasets.records import AnnotatedImage, Dataset
 PARTS_NAME = "parts.json"
 GUARD_PX = 425
 """How far a network sees beyond a place, in model pixels: half of the reach of a backbone at stride 32."""
+_LARGE = 0.1
+"""Share of the smallest part from which a unit is given away before others."""
 ENOUGH_GROUPS = 4
 """With fewer specimens or slides, large ones are divided into blocks."""
 _BLOCKS_ACROSS = 8
@@ -320,7 +322,9 @@ def _assigned(
 ) -> dict[str, DataPart]:
     """Parts of the units that have none yet: classes are shared out evenly, beginning with the rarest.
 
-    Sechidis et al., "On the Stratification of Multi-Label Data" (ECML 2011), with what is there already counted.
+    Sechidis et al., "On the Stratification of Multi-Label Data" (ECML 2011), with what is there already counted. Units
+    come in a random order: were those with many boxes always first, the smaller parts would get those with few, and
+    what is measured there would be too good. Only those that would fill much of a part by themselves come first.
     """
     counts = np.stack([unit.counts for unit in units]).astype(float)
     sizes = np.array([unit.size for unit in units])
@@ -334,7 +338,8 @@ def _assigned(
             place = names.index(known[unit.name])
             still[0][place] -= counts[index]
             still[1][place] -= sizes[index]
-    left = set(rng.permutation(new).tolist())
+    large = _LARGE * float(aims[aims > 0].min() * counts.sum())
+    left = set(new)
     chosen: dict[str, DataPart] = {}
     while left:
         remaining = counts[sorted(left)].sum(0)
@@ -345,7 +350,8 @@ def _assigned(
             need = still[0][:, label]
         else:
             candidates, need = sorted(left), still[1]
-        for index in sorted(candidates, key=lambda index: (-counts[index].sum(), index)):
+        held = {index: counts[index].sum() for index in rng.permutation(candidates).tolist()}
+        for index in sorted(held, key=lambda index: -held[index] if held[index] > large else 0.0):
             place = _neediest(need, still[1], rng)
             chosen[units[index].name] = names[place]
             still[0][place] -= counts[index]
