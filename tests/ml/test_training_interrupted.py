@@ -44,7 +44,7 @@ def weights(out: Path) -> dict[str, torch.Tensor]:
 def test_a_training_that_is_closed_after_any_step_ends_the_same(coco: Path, tmp_path: Path) -> None:
     run_job(training(coco, tmp_path / "whole"))
     notes = set()
-    for more in range(2, 40, 2):  # closed between steps, and in the middle of validations and of the end
+    for more in range(2, 120, 2):  # closed between steps, and in the middle of validations and of the end
         job = training(coco, tmp_path / "parts")
         told = None
         try:

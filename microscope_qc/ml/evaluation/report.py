@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 
 from microscope_qc.ml.evaluation.outcomes import ImageOutcomes
 
+WEAKEST = 0.01
+"""Confidence from which candidates count in measurements: average precision is that over all confidences."""
+
 
 @dataclass(frozen=True, slots=True)
 class Report:

@@ -20,15 +20,13 @@ from microscope_qc.ml.datasets import Dataset, LeftOutOfData
 from microscope_qc.ml.datasets.learned import LearnedShare, learned_share, read_learned
 from microscope_qc.ml.datasets.records import AnnotatedImage
 from microscope_qc.ml.evaluation.outcomes import Outcome
-from microscope_qc.ml.evaluation.report import Report
+from microscope_qc.ml.evaluation.report import WEAKEST, Report
 from microscope_qc.ml.library import bundled_folder, load_card, model_folder
 from microscope_qc.ml.tasks.kinds import TASKS
 from microscope_qc.workflows.detection.pixel_fit import pixel_fit_words
 from microscope_qc.workflows.learning.kept_apart import other_classes, to_measure_on
 from microscope_qc.workflows.learning.reading import read_dataset, without_pixel_size
 
-WEAKEST = 0.01
-"""Confidence from which candidates are counted: average precision is that over all confidences."""
 _OF_TRUTH = ("recall", "f1", "map50", "map50_11", "map", "ap50")
 
 

@@ -20,7 +20,7 @@ from microscope_qc.ml.architectures.loading import open_task
 from microscope_qc.ml.cards import ModelCard
 from microscope_qc.ml.datasets.parts import read_parts
 from microscope_qc.ml.datasets.records import AnnotatedImage, Dataset, full_names
-from microscope_qc.ml.evaluation.report import Report
+from microscope_qc.ml.evaluation.report import WEAKEST, Report
 from microscope_qc.ml.library import load_card, model_folder
 from microscope_qc.workflows.learning.kept_apart import not_learned_from, to_measure_on
 from microscope_qc.workflows.learning.reading import read_dataset
@@ -222,7 +222,7 @@ def compare_models(
     from microscope_qc.ml.tasks.images import TaskFinder
 
     use_threads()
-    finders = [TaskFinder(open_task(model, device=device)) for model in (new, old)]
+    finders = [TaskFinder(open_task(model, device=device, threshold=WEAKEST)) for model in (new, old)]
     tallies, seconds = yield from _tallies(finders, data)
     return _compared(cards, tallies, seconds, data, str(dataset), iou, said)
 

@@ -25,7 +25,7 @@ from microscope_qc.ml.devices import autocast
 from microscope_qc.ml.evaluation.calibration import fit_calibration
 from microscope_qc.ml.evaluation.detection import Tally
 from microscope_qc.ml.evaluation.on_slides import detection_report, tally_dataset
-from microscope_qc.ml.evaluation.report import Report
+from microscope_qc.ml.evaluation.report import WEAKEST, Report
 from microscope_qc.ml.tasks.images import TaskFinder
 
 _CANDIDATE_CONFIDENCE = 0.05
@@ -97,7 +97,7 @@ class DenseRecipe(Recipe[list[TrainingCrop]]):
 
     def measure(self, network: nn.Module, dataset: Dataset) -> Job[Report]:
         """See :class:`Recipe`; with intervals, sizes and curves."""
-        return detection_report((yield from self._tally(network, dataset)), complete=True)
+        return detection_report((yield from self._tally(network, dataset, weakest=WEAKEST)), complete=True)
 
     def score(self, report: Report) -> float:
         """See :class:`Recipe`."""
@@ -111,13 +111,13 @@ class DenseRecipe(Recipe[list[TrainingCrop]]):
         said = None if calibration is None else [calibration.slope, *calibration.offsets]
         return self._card(cast(DenseDetector, network)).model_copy(update={"training": {"calibration": said}})
 
-    def _tally(self, network: nn.Module, dataset: Dataset) -> Job[Tally]:
-        return (yield from tally_dataset(self._finder(network), dataset))
+    def _tally(self, network: nn.Module, dataset: Dataset, *, weakest: float = _CANDIDATE_CONFIDENCE) -> Job[Tally]:
+        return (yield from tally_dataset(self._finder(network, weakest=weakest), dataset))
 
-    def _finder(self, network: nn.Module) -> TaskFinder:
+    def _finder(self, network: nn.Module, *, weakest: float = _CANDIDATE_CONFIDENCE) -> TaskFinder:
         detector = copy.deepcopy(cast(DenseDetector, network))
         device = detector.classify.weight.device
-        return TaskFinder(DetectTask(self._card(detector), detector, device=device, threshold=_CANDIDATE_CONFIDENCE))
+        return TaskFinder(DetectTask(self._card(detector), detector, device=device, threshold=weakest))
 
     def _card(self, network: DenseDetector) -> ModelCard:
         settings = self.settings
