@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from microscope_qc.app.panels.learn.page import LearnPage
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.window, pytest.mark.story, pytest.mark.timeout(900)]
 
 
 @pytest.fixture
