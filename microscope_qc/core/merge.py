@@ -41,6 +41,7 @@ class MergeSettings:
     ``border_px``: how near to a tile's inner border a box must end to count as cut by it.
     ``fragment_overlap``: share of the shorter side over which two fragments of one defect must line up.
     ``fragment_confidence``: how sure the weaker fragment must be, as a share of the stronger one's confidence.
+    ``told_apart``: boxes of a class from one tile are not twins.
     """
 
     iou: float = 0.45
@@ -49,6 +50,7 @@ class MergeSettings:
     border_px: float = 6.0
     fragment_overlap: float = 0.3
     fragment_confidence: float = 0.5
+    told_apart: bool = True
 
 
 def merge_candidates(candidates: np.ndarray, grid: TileGrid, settings: MergeSettings | None = None) -> np.ndarray:
@@ -178,7 +180,9 @@ def _suppress_twins(rows: np.ndarray, joined: int, settings: MergeSettings) -> n
     first, second = touching_pairs(boxes)
     swap = rank[first] > rank[second]
     first, second = np.where(swap, second, first), np.where(swap, first, second)
-    twins = ~_told_apart(rows, first, second, joined) & _are_twins(boxes, rows["label"], first, second, settings)
+    twins = _are_twins(boxes, rows["label"], first, second, settings)
+    if settings.told_apart:
+        twins &= ~_told_apart(rows, first, second, joined)
     strong, weak = rank[first[twins]], rank[second[twins]]
     by_strength = np.argsort(strong, kind="stable")
     keep = bytearray(b"\1") * len(rows)

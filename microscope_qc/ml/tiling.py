@@ -110,6 +110,6 @@ def in_valid_area(rows: np.ndarray, tile: Region, *, grid: TileGrid) -> np.ndarr
     return inside
 
 
-def merge_settings(scale: tuple[float, float]) -> MergeSettings:
+def merge_settings(scale: tuple[float, float], *, told_apart: bool = True) -> MergeSettings:
     """How candidates of a model at this scale are merged: the border zone is six model pixels wide."""
-    return MergeSettings(border_px=6.0 * float(np.sqrt(scale[0] * scale[1])))
+    return MergeSettings(border_px=6.0 * float(np.sqrt(scale[0] * scale[1])), told_apart=told_apart)

@@ -90,6 +90,9 @@ class RunPlan(BaseModel):
         Codes and names of the model's classes; a candidate's label is an index into them.
     confidence, candidate_confidence
         Threshold that the model suggests, and the lowest confidence that is kept.
+    told_apart
+        Whether boxes of a class in one tile are kept as the model tells them apart; runs begun by earlier versions are
+        continued without.
     device
         "auto", "cpu" or "cuda:0".
     skip_empty
@@ -120,6 +123,7 @@ class RunPlan(BaseModel):
     class_names: tuple[str, ...] = ()
     confidence: float = 0.0
     candidate_confidence: float = 0.05
+    told_apart: bool = False
     device: str = "auto"
     skip_empty: bool = False
     area: str | None = None

@@ -152,7 +152,7 @@ class _JournalMerger:
         # a tile extends beyond the area a user chose; what the program itself leaves out is empty anyway
         self._area: AreaMask | None = read_mask(folder) if chosen else None
         self.grid = plan.grid()
-        self._settings = merge_settings(plan.scale)
+        self._settings = merge_settings(plan.scale, told_apart=plan.told_apart)
         self._merger = SeamMerger(self.grid, self._settings)
         self._offset = 0
 

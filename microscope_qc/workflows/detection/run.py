@@ -190,6 +190,7 @@ def prepare_run(
         class_names=tuple(card.class_names),
         confidence=card.confidence,
         candidate_confidence=CANDIDATE_CONFIDENCE,
+        told_apart=True,
         device=device,
         skip_empty=not everything,
         area=area_key(everything=everything, mask=mask),
