@@ -116,7 +116,7 @@ def test_a_rejected_finding_of_our_own_export_is_no_truth(capsys: pytest.Capture
     assert report["truth"] == 10 and (report["left_out"]["rejected"], report["left_out"]["unreviewed"]) == (1, 1)
     assert main(command) == 0
     said = capsys.readouterr().out
-    assert "\n  No truth: 1 rejected finding as background and 1 finding of a model that nobody has" in said
+    assert "\n  No truth: 1 rejected finding as background and 1 finding of which nobody has" in said
 
 
 def test_what_was_never_there_is_not_measured_as_nothing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
