@@ -171,8 +171,7 @@ def prepare_run(
     chosen = choose_model(model)
     card = chosen.card
     slide = require_unchanged_now(project, slide_of(project, slide_id))
-    scale = slide_scale(card.pixel_size_um, _pixel_size(slide, card))
-    area = _area(slide, region)
+    scale, area = slide_scale(card.pixel_size_um, _pixel_size(slide, card)), _area(slide, region)
     grid = tile_grid(card, area, scale=scale)
     if mask is not None:
         _check_mask(mask, slide, grid)
