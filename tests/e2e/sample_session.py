@@ -89,6 +89,9 @@ class SampleStory:
             self.user.press(KEY.Key_PageDown, on=slider)
             QTest.qWait(1)
         assert len(gallery.model.ids) >= FEWEST, "too few findings to review"
+        self.user.wait_until(
+            lambda: self.drawn in list(gallery.model.ids) and not self.session.findings.sorting, "the gallery in order"
+        )
         self.user.click_cell(view, 0)
         assert self.session.selection.current == gallery.model.ids[0]
         confirmed = [self._judge(view, choose=number < 2) for number in range(3)]

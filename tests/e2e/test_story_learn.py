@@ -46,7 +46,7 @@ def test_label_train_kill_resume_stop_use_detect(user: User, page: LearnPage) ->
     assert "About 20 more defects" in page.supply.advice.text()
     user.click(page.train)
     user.wait_until(lambda: len(page.score.points) >= 2 and page.examples.examples, "curves and examples")
-    assert page.run.handle is not None and "epoch" in page.story.text().lower()
+    user.wait_until(lambda: "epoch" in page.story.text().lower(), "how far it is")
     before = len(page.loss.points)
 
     child_of(user).kill()
