@@ -68,7 +68,7 @@ def class_colours() -> tuple[str, ...]:
 
 
 def differences(colour: str, others: Iterable[str]) -> np.ndarray:
-    """CIEDE2000 differences of a colour (#RRGGBB) from others, for whoever sees the smallest one of each."""
+    """CIEDE2000 differences of a colour (#RRGGBB) from others, the smallest over normal and colour-blind sight."""
     pairs = zip(_seen([colour]), _seen(others), strict=True)
     return np.asarray(np.min([_ciede2000(one, several) for one, several in pairs], axis=0))
 

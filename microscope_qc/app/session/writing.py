@@ -95,7 +95,7 @@ class Writing:
 
 
 class _Large:
-    """A command that a worker writes; whoever asks first writes it, once, and others wait for that."""
+    """A command that a worker writes; the first thread that asks writes it, once, and the others wait for it."""
 
     def __init__(self, command: Pending, make_ahead: Callable[[Ahead], object]) -> None:
         self.command = command

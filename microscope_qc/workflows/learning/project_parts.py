@@ -1,7 +1,7 @@
 """Which slides of a project, or which blocks of them, are learned from, validated on, and kept for the test.
 
-The project keeps it: whoever learns from the project or measures on it reads the same division, and nothing of the test
-is ever learned from.
+The project keeps the division: every training and every measurement reads the same one, and nothing of the test is ever
+learned from.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Trainings that a project was asked for: each is the folder of its model, ``PROJECT.mqc/models/NAME``.
 
 The owner of the project writes ``request.json``, which stays as it is, and ``stop`` when the training is to end with
-the best so far. Whoever trains writes everything else, and never the project's database.
+the best so far. The process that trains writes everything else, and never the project's database.
 """
 
 from __future__ import annotations

@@ -142,7 +142,7 @@ class LearnPage(QWidget):
         self.settings.suggest_name(None if project is None else project.path)
         paused = self._waits(training)
         why_not = self.why_not()
-        self.train.setText("Train" if not paused else "Train anew")
+        self.train.setText("Train" if not paused else "Train again")
         self.train.setVisible(not run.running)
         self.train.setEnabled(not why_not)
         self.train.setToolTip(why_not)
