@@ -36,7 +36,7 @@ def test_the_features_are_those_of_timm() -> None:
     with torch.inference_mode():
         maps = network(image)
         expected = theirs.blocks(theirs.bn1(theirs.conv_stem(image)))
-    torch.testing.assert_close(maps[-1], expected)
+    torch.testing.assert_close(maps[-1], expected, rtol=1e-3, atol=1e-4)
     assert [map.shape[1] for map in maps] == list(network.channels)
     assert [96 // map.shape[2] for map in maps] == list(network.strides)
 
@@ -79,3 +79,28 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     for name, said in (refusals | {"missing.safetensors": "cannot be read"}).items():
         with pytest.raises(ModelError, match=said):
             start_from(network, str(tmp_path / name))
+
+
+def test_fixed_normalisations_are_part_of_their_convolutions() -> None:
+    """Values and gradients are those of one layer after the other."""
+    network = EfficientNetLite0().eval()
+    start_from(network, IMAGENET)
+    layers = network.stages[2][0].layers
+    features = torch.rand(2, 24, 16, 16, generator=torch.Generator().manual_seed(1)) * 4 - 2
+    results = []
+    for forward in (layers, lambda values: torch.nn.Sequential.forward(layers, values)):
+        network.zero_grad()
+        values = forward(features)
+        values.square().sum().backward()
+        results.append((values, {name: parameter.grad for name, parameter in layers.named_parameters()}))
+    (ours, gradients), (expected, slowly) = results
+    torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-4)
+    for name, gradient in slowly.items():
+        torch.testing.assert_close(gradients[name], gradient, rtol=1e-3, atol=1e-3 * float(gradient.abs().max()))
+
+
+def test_normalisations_that_learn_their_statistics_stay() -> None:
+    network = EfficientNetLite0().train()
+    before = network.stem[1].running_mean.clone()
+    network(torch.rand(2, 3, 64, 64))
+    assert not torch.equal(network.stem[1].running_mean, before)

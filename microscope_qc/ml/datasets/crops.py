@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -18,6 +19,8 @@ VISIBLE_SHARE = 0.4  # a defect cut by the crop counts from this share on; with 
 BACKGROUND_SHARE = 0.25
 HARD_SHARE = 0.5  # of the background: around what a model took for defects
 _MOST_OPEN = 16
+_LEAST_OVER = 0.25
+"""Of the step in which sides grow: images that are less than this larger than a crop are seen shifted, not padded."""
 _LARGEST_SHARE = 0.5  # of the memory for images; of a larger one only pieces are read
 _NOISE = np.random.default_rng(0).standard_normal(1_000_003, dtype=np.float32)
 """Drawn once: random numbers for every pixel would take longer than all else that is done to a crop."""
@@ -186,7 +189,8 @@ class CropSampler:
         self._seed = seed
         self._images = _Images(dataset.images, model_um, most_bytes=most)
         largest = max(max(shape) for shape in self._images.shapes)
-        self.side = side = min(side, -(-largest // stride_px) * stride_px)
+        steps = max(1, math.ceil(largest / stride_px - _LEAST_OVER))
+        self.side = side = min(side, steps * stride_px)
         owners = np.repeat(np.arange(len(dataset.images)), [len(image.labels) for image in dataset.images])
         rows = np.concatenate([np.arange(len(image.labels)) for image in dataset.images])
         labels = np.concatenate([image.labels for image in dataset.images])

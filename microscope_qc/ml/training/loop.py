@@ -267,7 +267,8 @@ class _Training:
         """Let every optimiser take its turn; returns the losses by name."""
         # a network draws the same random numbers again after an interruption
         torch.manual_seed(int(np.random.SeedSequence((self.settings.seed, self.course.step)).generate_state(1)[0]))
-        self.network.train()
+        if not self.network.training:  # going through all modules takes its time
+            self.network.train()
         rate = self.recipe.rate(self.course.share)
         told: dict[str, float] = {}
         for turn, (optimiser, highest) in enumerate(zip(self.optimisers, self.highest, strict=True)):
@@ -342,11 +343,10 @@ def _average(averaged: Sequence[Tensor], current: Sequence[Tensor], updates: Ten
     """Exponential moving average (Polyak and Juditsky, 1992), faster at the start; integers are copied."""
     count = int(updates)
     share = 1 - min(_LONGEST_MEMORY, (1 + count) / (10 + count))
-    for past, now in zip(averaged, current, strict=True):
-        if past.dtype.is_floating_point:
-            past.lerp_(now, share)
-        else:
-            past.copy_(now)
+    if averaged[0].dtype.is_floating_point:  # all of one call are alike
+        torch._foreach_lerp_(list(averaged), list(current), share)
+    else:
+        torch._foreach_copy_(list(averaged), list(current))
 
 
 def _quietly(job: Job[Any]) -> Job[Any]:
