@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from microscope_qc.cli.parts import Part, number
+from microscope_qc.cli.parts import Part, number, whole_number
 
 if TYPE_CHECKING:
     from microscope_qc.cli.parts import Commands
@@ -39,6 +39,14 @@ def register(subparsers: Commands) -> None:
     made.add_argument("--disputed", action="store_true", help="models disagree about its class")
     made.add_argument("--again", action="store_true", help="found again after a user had rejected or deleted it")
     made.add_argument("--chosen", action="store_true", help="chosen for the SEM")
+    made.add_argument(
+        "--number",
+        dest="numbers",
+        type=whole_number,
+        nargs="+",
+        metavar="N",
+        help="one of the findings with these numbers",
+    )
     made.add_argument("--text", default="", metavar="TEXT", help=_SEARCHED)
     for name, unit, what in (("size", "UM", "longer side in um"), ("confidence", "C", "confidence; judged ones stay")):
         for end, words in (("min", "at least"), ("max", "at most")):
@@ -81,6 +89,7 @@ def _row(project: Project, name: str | None, known: BoxFilter) -> dict[str, obje
         "chosen": known.only_chosen,
         "disputed": known.only_disputed,
         "again": known.only_again,
+        "numbers": None if known.numbers is None else sorted(known.numbers),
         "text": known.text,
         "size_um": size,
         "confidence": [known.min_confidence, known.max_confidence],
@@ -106,6 +115,7 @@ def _set(args: argparse.Namespace) -> int:
             only_chosen=args.chosen,
             only_disputed=args.disputed,
             only_again=args.again,
+            numbers=None if args.numbers is None else frozenset(args.numbers),
             text=args.text,
             size_um=size if sized else None,
         )

@@ -37,6 +37,10 @@ def register(subparsers: Any) -> None:
         "--lists", action="store_true",
         help="keep lists of what was right, wrong, false and missed as filters of the project, for its gallery",
     )  # fmt: skip
+    evaluate.add_argument(
+        "--keep", action="store_true",
+        help="keep figures, page and findings with the project, as the window does: “models show” tells them",
+    )  # fmt: skip
     evaluate.add_argument("--device", default="auto", metavar="auto|cpu|cuda:0")
     evaluate.add_argument("--json", action="store_true", help="print one JSON document")
     evaluate.set_defaults(handler=_evaluate)
@@ -196,16 +200,20 @@ def _evaluate(args: argparse.Namespace) -> int:
     from microscope_qc.workflows.learning.evaluation_page import write_evaluation_page
     from microscope_qc.workflows.learning.from_project import is_project
     from microscope_qc.workflows.learning.lists import keep_lists
+    from microscope_qc.workflows.models.kept_evaluation import evaluate_and_keep
 
     share_processor()
     if args.lists:
         if not is_project(Path(args.dataset)):
             raise InputError("Lists are kept with a project.", hint="Use --html for pictures of a folder.")
         Project.open(args.dataset).close()  # one that cannot be written is found before minutes are spent
-    job = evaluate(
-        args.model, args.dataset, confidence=args.confidence, iou=args.iou, part=args.part, device=args.device
-    )
-    done = run(job, args)
+    asked: dict[str, Any] = {
+        "confidence": args.confidence, "iou": args.iou, "part": args.part, "device": args.device,
+    }  # fmt: skip
+    if args.keep:
+        done, _ = run(evaluate_and_keep(args.model, Path(args.dataset), **asked), args)
+    else:
+        done = run(evaluate(args.model, args.dataset, **asked), args)
     if args.html is not None:
         run(write_evaluation_page(args.html, done), args)
     said = []

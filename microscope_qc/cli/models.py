@@ -126,18 +126,22 @@ def _line(entry: ModelEntry) -> str:
 def _show(args: argparse.Namespace) -> int:
     from microscope_qc.cli.progress import print_json
     from microscope_qc.workflows.models.about import about_model
+    from microscope_qc.workflows.models.kept_evaluation import evaluation_words, read_evaluation
     from microscope_qc.workflows.models.shelf import find_model
 
     with _project(args) as project:
         entry = find_model(args.model, project)
+        kept = None if project is None else read_evaluation(project.path, entry.folder)
     if args.json:
         scores = {} if entry.card is None else {"metrics": entry.card.metrics, "training": entry.card.training}
-        print_json(entry.document() | scores)
+        print_json(entry.document() | scores | {"evaluation": None if kept is None else kept.document})
         return 0
     about = about_model(entry)
     print(_line(entry))
     for name, text in about.facts:
         print(f"  {name}: {text}")
+    if kept is not None:
+        print(f"  Evaluated: {evaluation_words(kept.document)}")
     if about.scores:
         from microscope_qc.cli.parts import table
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 
-from microscope_qc.core.arrays import Flags, Floats
+from microscope_qc.core.arrays import Flags, Floats, Ints
 from microscope_qc.core.box_facts import NO_FACTS, BoxFacts
 from microscope_qc.core.box_rows import FindingFlag, ReviewState, has_flag
 from microscope_qc.core.search import found
@@ -23,8 +24,8 @@ class BoxFilter:
     :mod:`search`); one that cannot be read shows nothing. ``size_um`` is the range of the longer side; a slide whose
     pixel size is not known shows nothing then. ``found_by`` holds the runs of which one must have found what is shown,
     and ``BY_USER`` for what a user drew or imported. ``only_disputed`` shows findings of which a model says another
-    class, ``only_again`` what was found again after a user had rejected or deleted it. ``facts`` are those of the slide
-    it is used on.
+    class, ``only_again`` what was found again after a user had rejected or deleted it. ``numbers`` are those of a list,
+    of any length. ``facts`` are those of the slide it is used on.
     """
 
     min_confidence: float = 0.0
@@ -37,6 +38,7 @@ class BoxFilter:
     found_by: frozenset[int] | None = None
     only_disputed: bool = False
     only_again: bool = False
+    numbers: frozenset[int] | None = None
     facts: BoxFacts = field(default=NO_FACTS, compare=False, repr=False)
 
     @property
@@ -63,11 +65,20 @@ class BoxFilter:
             keep &= has_flag(rows, FindingFlag.FOUND_AGAIN)
         if self.only_chosen:
             keep &= rows["chosen"]
+        if self.numbers is not None:
+            keep &= np.isin(rows["id"], _sorted(self.numbers))
         if self.size_um is not None:
             keep &= _of_size(rows, self.size_um, facts.pixel_size_um)
         if self.text:
             keep &= found(rows, self.text, facts)
         return keep
+
+
+@lru_cache(maxsize=8)
+def _sorted(numbers: frozenset[int]) -> Ints:
+    """As an array: a filter looks at a few rows at a time, and its list may be long."""
+    found: Ints = np.sort(np.fromiter(numbers, np.int64, len(numbers)))
+    return found
 
 
 def _found_by(rows: np.ndarray, finders: frozenset[int], facts: BoxFacts) -> Flags:

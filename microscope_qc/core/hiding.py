@@ -25,12 +25,13 @@ class Hider(IntFlag):
     CHOSEN = auto()
     SIZE = auto()
     OPINIONS = auto()
+    LIST = auto()
 
 
 _FIELDS = {
     Hider.CONFIDENCE: ("min_confidence", "max_confidence"), Hider.CLASSES: ("class_ids",), Hider.STATES: ("states",),
     Hider.FINDERS: ("found_by",), Hider.CHOSEN: ("only_chosen",), Hider.SIZE: ("size_um",),
-    Hider.OPINIONS: ("only_disputed", "only_again"),
+    Hider.OPINIONS: ("only_disputed", "only_again"), Hider.LIST: ("numbers",),
 }  # fmt: skip
 _ALL = BoxFilter()
 

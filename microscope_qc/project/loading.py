@@ -271,6 +271,7 @@ def filter_to_json(box_filter: BoxFilter) -> dict[str, Any]:
         "only_chosen": box_filter.only_chosen,
         "only_disputed": box_filter.only_disputed,
         "only_again": box_filter.only_again,
+        "numbers": listed(box_filter.numbers),
         "size_um": None if box_filter.size_um is None else [_or_none(limit) for limit in box_filter.size_um],
         "text": box_filter.text,
     }
@@ -281,7 +282,9 @@ def filter_from_json(stored: Any) -> BoxFilter:
     if not isinstance(stored, dict):
         return BoxFilter()
     try:
-        class_ids, states, found_by = (stored.get(name) for name in ("class_ids", "states", "found_by"))
+        class_ids, states, found_by, numbers = (
+            stored.get(name) for name in ("class_ids", "states", "found_by", "numbers")
+        )
         size = stored.get("size_um")
         low, high = (0.0, None) if size is None else size
         return BoxFilter(
@@ -293,6 +296,7 @@ def filter_from_json(stored: Any) -> BoxFilter:
             only_chosen=bool(stored.get("only_chosen", False)),
             only_disputed=bool(stored.get("only_disputed", False)),
             only_again=bool(stored.get("only_again", False)),
+            numbers=None if numbers is None else frozenset(int(number) for number in numbers),
             size_um=None if size is None else (float(low), math.inf if high is None else float(high)),
             text=str(stored.get("text", "")),
         )

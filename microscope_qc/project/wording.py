@@ -33,6 +33,8 @@ def shown_words(project: Project, known: BoxFilter | None = None) -> str:
         parts.append("models disagree")
     if known.only_again:
         parts.append("found again after it was rejected or deleted")
+    if known.numbers is not None:
+        parts.append(f"a list of {things(len(known.numbers), 'finding')}")
     if known.only_chosen:
         parts.append("chosen for the SEM")
     if known.text:

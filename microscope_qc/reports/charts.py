@@ -136,12 +136,20 @@ def confusion_chart(classes: Sequence[str], table: Sequence[Sequence[int]]) -> C
         return Chart(figure, "True class against found class")
 
 
-def share_text(value: float | None, interval: tuple[float, float] | None = None) -> str:
-    """``0.712 (0.650 to 0.770)``, "–" where it is not known."""
+def share_text(value: float | None, intervals: Mapping[str, tuple[float, float] | None], name: str) -> str:
+    """``0.712 (0.650 to 0.770)``, "–" where it is not known.
+
+    Parameters
+    ----------
+    intervals
+        By name; None where there is too little to estimate one.
+    """
     if value is None:
         return UNKNOWN
-    text = f"{value:.3f}"
-    return text if interval is None else f"{text} ({interval[0]:.3f} to {interval[1]:.3f})"
+    text, sides = f"{value:.3f}", intervals.get(name)
+    if sides is not None:
+        return f"{text} ({sides[0]:.3f} to {sides[1]:.3f})"
+    return f"{text} (interval not estimable)" if name in intervals else text
 
 
 def _plain_axes(axes: Axes) -> None:

@@ -225,11 +225,11 @@ def test_filters_are_set_saved_used_and_deleted(cell, told, refused):
     counted = told("stats", cell)["total"]
     flags = ["--class", "CRK", "--class", "ACP", "--state", "unreviewed", "--found-by", 1, "--found-by", "none"]
     now = told("filters", cell, "set", *flags, "--chosen", "--text", "tab", "--min-size", 5, "--max-confidence", 0.9,
-               "--disputed", "--again")["now"]  # fmt: skip
+               "--disputed", "--again", "--number", 5, 3)["now"]  # fmt: skip
     assert now == {
         "name": None, "words": now["words"], "classes": ["ACP", "CRK"], "states": ["unreviewed"], "found_by": [0, 1],
         "chosen": True, "text": "tab", "size_um": [5.0, None], "confidence": [0.0, 0.9], "disputed": True,
-        "again": True,
+        "again": True, "numbers": [3, 5],
     }  # fmt: skip
     assert told("stats", cell)["total"] == counted, "no number depends on a filter"
     assert told("review", cell, "--all")["matching"] == 6

@@ -44,6 +44,7 @@ FILTERS = st.builds(
     found_by=st.sampled_from([None, frozenset({1})]),
     only_disputed=st.booleans(),
     only_again=st.booleans(),
+    numbers=st.sampled_from([None, frozenset({2, 5, 99})]),
 )
 COUNTED = st.builds(
     Inclusion, st.sampled_from([0.0, 0.5]), st.sampled_from([frozenset(), frozenset({2}), frozenset({1, 2})])

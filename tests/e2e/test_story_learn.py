@@ -58,11 +58,11 @@ def test_label_train_kill_resume_stop_use_detect(user: User, page: LearnPage) ->
     assert epochs == sorted(set(epochs)), "no epoch is there twice"
 
     user.click(page.keep)
-    user.wait_until(page.use.isVisible, "the end of the training")
+    user.wait_until(page.verdict.use.isVisible, "the end of the training")
     assert "did not learn from" in page.result.text() or "found nothing" in page.result.text()
     assert page.run.training is not None
     folder = page.run.training.folder
-    user.click(page.use)
+    user.click(page.verdict.use)
     detect: Any = user.window.docks["detect"].content
     user.wait_until(lambda: detect.isVisible() and detect.models.argument == str(folder), "the model in Detect")
     project = user.session.project

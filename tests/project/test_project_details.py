@@ -194,7 +194,7 @@ def test_box_size_and_examples_of_a_class(project: Project, drawn: list[int]) ->
 
 def test_filters_are_saved_by_name(project: Project, drawn: list[int]) -> None:
     sharp = BoxFilter(0.2, frozenset({1}), frozenset({ReviewState.CONFIRMED}), True, "x", 0.7, (5, 9),
-                      frozenset({0, 3}))  # fmt: skip
+                      frozenset({0, 3}), numbers=frozenset(range(1, 5000)))  # fmt: skip
     project.filters.save("Überprüfen", sharp)
     project.filters.save(" all ", BoxFilter())
     project.filters.save("large", BoxFilter(size_um=(50, float("inf"))))

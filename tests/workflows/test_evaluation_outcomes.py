@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from PIL import Image
 from microscope_qc.cli import main
 from microscope_qc.core.boxes import make_rows
 from microscope_qc.core.jobs import run_job
-from microscope_qc.core.query import parse
+from microscope_qc.ml.datasets.parts import DataPart
 from microscope_qc.ml.evaluation.detection import Tally
 from microscope_qc.ml.evaluation.on_slides import detection_report
 from microscope_qc.ml.evaluation.outcomes import Outcome, outcomes_of
@@ -25,8 +26,15 @@ from microscope_qc.reports.crops import decoded
 from microscope_qc.workflows.learning.evaluate import Evaluation
 from microscope_qc.workflows.learning.evaluation_page import write_evaluation_page
 from microscope_qc.workflows.learning.lists import keep_lists
-from microscope_qc.workflows.learning.project_parts import keep_parts
+from microscope_qc.workflows.learning.project_parts import keep_parts, project_parts
 from microscope_qc.workflows.learning.reading import read_dataset
+from microscope_qc.workflows.models.compare import compare_models, disagreement_places
+from microscope_qc.workflows.models.kept_evaluation import (
+    copy_page,
+    data_changed,
+    evaluate_and_keep,
+    read_evaluation,
+)
 
 TRUTH = np.array([[10, 10, 30, 30], [60, 60, 80, 80], [100, 100, 120, 120], [150, 10, 170, 30]], float)
 FOUND = np.array(
@@ -76,9 +84,7 @@ def test_lists_are_kept_with_the_project_and_replaced(tmp_path: Path) -> None:
         return Evaluation(card, str(path), len(data.images), report, images=data.images)
 
     def listed(project: Project, outcome: str) -> set[int]:
-        query = parse(project.filters.saved[f"Evaluation: {outcome}"].text, project.filters.known())
-        (term,) = query.terms
-        return {int(number) for number in term.values if isinstance(number, float)}
+        return set(project.filters.saved[f"Evaluation: {outcome}"].numbers or ())
 
     with Project.open(path) as project:
         said = keep_lists(project, measured(0.1))
@@ -139,3 +145,75 @@ def test_a_project_is_measured_on_its_test_and_lists_are_asked_for(
     assert found["pictures"] < 8 and any("in the test part" in note for note in found["notes"]) and found["lists"]
     with Project.open(path, write=False) as project:
         assert any(name.startswith("Evaluation: ") for name in project.filters.saved)
+
+
+def _measurable(tmp_path: Path) -> tuple[Path, Path]:
+    """A project of eight slides of which some are kept for the test, and a model that looks for its classes."""
+    path = _project(tmp_path / "cell.mqc", 8)
+    with Project.open(path) as project:
+        keep_parts(project)
+        codes = tuple(defect.code for defect in project.classes[:2])
+    return path, untrained_model(tmp_path / "m", classes=codes)
+
+
+def test_an_evaluation_is_kept_with_the_project_and_goes_out_of_date(tmp_path: Path) -> None:
+    path, model = _measurable(tmp_path)
+    assert read_evaluation(path, model) is None
+    done, _ = run_job(evaluate_and_keep(model, path, device="cpu"))
+    kept = read_evaluation(path, shutil.copytree(model, tmp_path / "copy"))
+    assert kept is not None, "it is known by its weights, wherever the model is"
+    assert "cannot be estimated from 1 place" in done.sentences[-1] and kept.document["map50_interval"] is None
+    assert kept.document["part"] == done.part == "test" and kept.document["map50"] == done.known_figures()["map50"]
+    assert "<h2>Figures</h2>" in kept.page.read_text(encoding="utf-8")
+    assert copy_page(kept, tmp_path / "out.html").read_bytes() == kept.page.read_bytes()
+    truths = sum(len(kept.places[outcome].numbers) for outcome in ("right", "wrong box", "wrong class", "missed"))
+    assert truths == kept.document["truth"] > 0
+    false = kept.places[Outcome.FALSE]
+    assert len(false.numbers) + len(false.spots) == kept.document["outcomes"]["false"]
+    assert [spot.confidence for spot in false.spots] == sorted((spot.confidence for spot in false.spots), reverse=True)
+    assert not run_job(data_changed(path, model, kept))
+    with Project.open(path) as project:
+        tested = project.boxes.slide_of(kept.places[Outcome.MISSED].numbers[0])
+        learned = next(
+            slide.id for slide in project.slides if project_parts(project).slides[slide.name] == (DataPart.TRAIN,)
+        )
+        project.boxes.delete(project.boxes.rows(learned, every=True)["id"][:1])
+    assert not run_job(data_changed(path, model, kept)), "nothing that was measured on"
+    with Project.open(path) as project:
+        project.boxes.delete(project.boxes.rows(tested, every=True)["id"][:1])
+    assert run_job(data_changed(path, model, kept))
+    with Project.open(path) as project:
+        project.history.undo()
+    assert not run_job(data_changed(path, model, kept))
+    (kept.folder / "evaluation.json").write_text('{"findings": 3}')
+    assert read_evaluation(path, model) is None, "what cannot be read is nothing"
+
+
+def test_a_kept_evaluation_is_made_and_told_by_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, model = _measurable(tmp_path)
+    assert main(["evaluate", str(model), str(path), "--keep", "--part", "all", "--json", "--progress", "none"]) == 0
+    measured = json.loads(capsys.readouterr().out)
+    assert main(["models", "show", str(model), "--project", str(path), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["evaluation"]
+    assert told["map50"] == measured["map50"] and told["part"] == "all" and told["truth"] == 32
+    assert main(["models", "show", str(model), "--project", str(path)]) == 0
+    assert "on everything that is marked: 32 defects in 8 places" in capsys.readouterr().out
+    folder = coco_folder(tmp_path / "data", pictures=2)
+    assert main(["evaluate", str(model), str(folder), "--keep"]) == 2
+    assert "kept with a project" in capsys.readouterr().err
+
+
+def test_disagreements_on_a_project_name_its_findings(tmp_path: Path) -> None:
+    path, model = _measurable(tmp_path)
+    blind = untrained_model(tmp_path / "blind", classes=load_card(model).classes, bias=-9.0)
+    document = run_job(compare_models(model, blind, path, device="cpu")).document()
+    differ = document["disagreements"]
+    assert {one["kind"] for one in differ} >= {"false in new"} and all(one["slide"] for one in differ)
+    with Project.open(path, write=False) as project:
+        for kind in ("found by new only", "false in new"):
+            places = disagreement_places(differ, kind)
+            assert len(places.numbers) + len(places.spots) == sum(one["kind"] == kind for one in differ)
+            for one in (one for one in differ if one["kind"] == kind and one["finding"]):
+                (row,) = project.boxes.table(one["slide"]).get([one["finding"]])
+                away = [abs(row[side] - at) for side, at in zip(("y0", "x0", "y1", "x1"), one["box"], strict=True)]
+                assert max(away) < (0.1 if kind.startswith("found") else 30)

@@ -17,6 +17,7 @@ from microscope_qc.app.session.writing import Writing
 
 if TYPE_CHECKING:
     from microscope_qc.app.base.jobs import JobRunner
+    from microscope_qc.app.session.measuring import Measuring
     from microscope_qc.app.session.review_order import FindingModel
     from microscope_qc.project import Project
 
@@ -33,6 +34,7 @@ class Session(SessionState):
         self.judging = Judging(self, self.navigation, self.writing)
         self.undoing = Undoing(self, self.writing)
         self._findings: FindingModel | None = None
+        self._measuring: Measuring | None = None
 
     def _leave_project(self, project: Project) -> None:
         self.writing.before_closing()
@@ -47,3 +49,13 @@ class Session(SessionState):
             self._findings = FindingModel(self)
             self.navigation.order = self._findings.order_ids
         return self._findings
+
+    @property
+    def measuring(self) -> Measuring:
+        """Evaluates and compares models on the project; created on first use, in a window that runs jobs."""
+        if self._measuring is None:
+            from microscope_qc.app.session.measuring import Measuring
+
+            assert self.jobs is not None
+            self._measuring = Measuring(self, self.jobs)
+        return self._measuring

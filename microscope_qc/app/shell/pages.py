@@ -24,6 +24,7 @@ class Pages(QStackedWidget):
     zoomed = Signal(float)  # on the review page; 0 elsewhere
     label_requested = Signal()
     model_used = Signal()
+    model_requested = Signal(object)  # folder
 
     def __init__(self, session: Session, jobs: JobRunner, welcome: WelcomePage, canvas: Canvas) -> None:
         super().__init__()
@@ -64,9 +65,10 @@ class Pages(QStackedWidget):
         if self.learn is None:
             from microscope_qc.app.panels.learn.page import LearnPage
 
-            self.learn = LearnPage(self._session, self._jobs, self.window())
+            self.learn = LearnPage(self._session, self._jobs, self._session.measuring, self.window())
             self.learn.label_requested.connect(self.label_requested)
             self.learn.model_used.connect(self.model_used)
+            self.learn.all_requested.connect(self.model_requested)
             self.addWidget(self.learn)
         return self.learn
 

@@ -3,6 +3,11 @@
 Defects of one picture are seen under the same light, by the same eyes, and often repeat each other: so not single
 defects but whole places (a picture, or a block of a large slide) are drawn again with replacement, those with a rare
 class among themselves, as in Davison and Hinkley, "Bootstrap Methods and their Application" (1997), section 2.4 and 3.
+
+Quantiles of the draws are too narrow where places are few: of 5 places they hold the true value in 80 % of cases, and
+those corrected for bias (BCa) do little better. So the interval is that of Student for the spread of the draws, with as
+many degrees of freedom as there are places (Efron and Tibshirani, "An Introduction to the Bootstrap" (1993), chapter
+12), on the scale of logits, where a share is not cut off at 0 and 1.
 """
 
 from __future__ import annotations
@@ -15,14 +20,18 @@ import numpy as np
 from microscope_qc.core.arrays import Floats, Ints
 
 DRAWS = 1000
-LEAST_PLACES = 5
-"""With fewer places nothing is known about how they differ."""
+LEAST_PLACES = 4
+"""With fewer places hardly anything is known about how they differ: no interval is estimated."""
 SHARE = 0.95
 _LEAST_STRATUM = 5
+_ALIKE = 1e-12
+_HALF = 0.5
 _AT_ONCE = 2_000_000
 """Numbers in memory at once."""
 
 Interval = tuple[float, float]
+Intervals = dict[str, Interval | None]
+"""By the name of a figure; None where it cannot be estimated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +92,36 @@ class Draws:
         self._numbers = np.union1d(matches.place, matches.truth_place)
         strata = _strata(matches, self._numbers)
         rng = np.random.default_rng([seed, 31])
+        # places of a stratum differ more than their draws do, see _student_interval
+        self._wider = len(self._numbers) / max(1, len(self._numbers) - len(np.unique(strata)) + 1)
         self._weights = np.zeros((draws, len(self._numbers)), np.int32)
         for stratum in np.unique(strata):
             members = np.flatnonzero(strata == stratum)
             self._weights[:, members] = rng.multinomial(len(members), np.full(len(members), 1 / len(members)), draws)
 
-    @property
-    def enough(self) -> bool:
-        """Whether there are enough places for an interval."""
-        return len(self._numbers) >= LEAST_PLACES
+    def interval(self, values: Floats, estimate: float, *, of: np.ndarray) -> Interval | None:
+        """95 % interval of a figure between 0 and 1; None where there is too little to estimate one.
+
+        Where all places say the same, drawing them again tells nothing about others, and where less than one thing is
+        missing to 0 or 1, hardly anything: it is that of a share then which was found in each of as many places.
+
+        Parameters
+        ----------
+        values
+            The figure in every draw (draws,); NaN where it has none.
+        estimate
+            The figure itself.
+        of
+            Where each of the things is of which it is a share or a mean (n,).
+        """
+        places, known = len(np.unique(of)), values[np.isfinite(values)]
+        if places < LEAST_PLACES or not np.isfinite(estimate) or len(known) < _HALF * len(values):
+            return None
+        one = 1 / len(of)
+        if np.ptp(known) <= _ALIKE or not one <= estimate <= 1 - one:
+            low, high = exact_interval(estimate, places)
+            return min(low, estimate), max(high, estimate)
+        return _student_interval(known, estimate, places=places, half=one / 2, wider=self._wider)
 
     def of(self, place: np.ndarray, *, at_once: int) -> Iterator[tuple[slice, Ints]]:
         """How often each thing at a place is drawn (draws, n), in portions of the draws."""
@@ -142,6 +172,17 @@ def interval_of(values: Floats, *, share: float = SHARE) -> Interval | None:
         return None
     low, high = np.quantile(known, [(1 - share) / 2, (1 + share) / 2])
     return float(low), float(high)
+
+
+def _student_interval(values: Floats, estimate: float, *, places: int, half: float, wider: float) -> Interval:
+    """Values are kept away from 0 and 1 by ``half`` a thing; ``wider`` is what strata add to the variance."""
+    from scipy.special import expit, logit
+    from scipy.stats import t
+
+    variance = wider * float(logit(np.clip(values, half, 1 - half)).var())
+    reach = float(t.ppf((1 + SHARE) / 2, places - 1)) * np.sqrt(variance)
+    middle = float(logit(np.clip(estimate, half, 1 - half)))
+    return min(estimate, float(expit(middle - reach))), max(estimate, float(expit(middle + reach)))
 
 
 def exact_interval(share: float, count: int) -> Interval:

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 
 from microscope_qc.core.arrays import Floats, Ints
-from microscope_qc.ml.evaluation.bootstrap import Draws, Interval, MatchedFindings, interval_of, mean_over_classes
+from microscope_qc.ml.evaluation.bootstrap import Draws, Intervals, MatchedFindings, mean_over_classes
 from microscope_qc.ml.evaluation.curves import reliability, thinned
 from microscope_qc.ml.evaluation.report import Report
 
-Intervals = dict[str, Interval]
 _AVERAGED = ("precision", "recall", "f1", "auroc", "auprc")
 
 
@@ -95,7 +94,7 @@ class ClassTally:
             "truth": float((labels < len(self.classes)).sum()), "count": float(len(labels)),
             "places": float(len(np.unique(self.places))),
         }  # fmt: skip
-        intervals, class_intervals = self.intervals(confidence=confidence)
+        intervals, class_intervals = self._intervals(confidence, figures, per_class)
         return Report(
             confidence, figures, per_class, {"confusion": self.confusion(confidence=confidence).tolist()},
             intervals, class_intervals, curves=self.curves(),
@@ -120,13 +119,22 @@ class ClassTally:
         table: Ints = np.bincount(pairs, minlength=side * side).reshape(side, side)
         return table
 
-    def intervals(self, *, confidence: float) -> tuple[Intervals, dict[str, Intervals]]:
-        """95 % intervals of all and per class by a bootstrap over places; none where there are too few."""
-        draws = self._draws()
-        if not draws.enough:
-            return {}, {}
-        values, per_class = self._drawn(draws, confidence)
-        return _known(values), {code: _known(own) for code, own in per_class.items()}
+    def _intervals(
+        self, confidence: float, figures: dict[str, float], per_class: dict[str, dict[str, float]]
+    ) -> tuple[Intervals, dict[str, Intervals]]:
+        """95 % intervals of all figures and of those of each class, by a bootstrap over places."""
+        draws, labels, found, places = self._draws(), self.labels, self.found(confidence), self.places
+        values, drawn_per_class = self._drawn(draws, confidence)
+        overall = {name: draws.interval(drawn, figures[name], of=places) for name, drawn in values.items()}
+        of_classes: dict[str, Intervals] = {}
+        for index, code in enumerate(self.classes):
+            there = {"precision": places[found == index], "recall": places[labels == index]}
+            of_classes[code] = {
+                name: draws.interval(drawn, per_class[code][name], of=there.get(name, places))
+                for name, drawn in drawn_per_class[code].items()
+                if np.isfinite(per_class[code][name])
+            }
+        return overall, of_classes
 
     def _draws(self) -> Draws:
         nothing = np.zeros(0, np.int64)
@@ -208,11 +216,6 @@ def _areas(weights: np.ndarray, true: np.ndarray, score: np.ndarray) -> tuple[Fl
 def _rates(hits: Floats, said: Floats, true: Floats) -> dict[str, Floats]:
     with np.errstate(invalid="ignore", divide="ignore"):
         return {"precision": hits / said, "recall": hits / true, "f1": 2 * hits / (said + true)}
-
-
-def _known(values: dict[str, Floats]) -> Intervals:
-    found = {name: interval_of(drawn) for name, drawn in values.items()}
-    return {name: interval for name, interval in found.items() if interval is not None and interval[0] < interval[1]}
 
 
 def _share(part: int, whole: int) -> float:

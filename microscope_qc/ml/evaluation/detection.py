@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from microscope_qc.core.arrays import Floats
 from microscope_qc.core.matching import areas, match_by_overlap, match_by_score, overlapping_pairs
 from microscope_qc.ml.evaluation.bootstrap import (
     Draws,
-    Interval,
+    Intervals,
     MatchedFindings,
-    exact_interval,
-    interval_of,
     mean_over_classes,
 )
 from microscope_qc.ml.evaluation.curves import reliability, thinned
@@ -24,7 +23,6 @@ COCO_IOU = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
 SIZES_PX = {"small": (0.0, 32.0), "medium": (32.0, 96.0), "large": (96.0, np.inf)}
 """Square root of the area."""
 _SAME_PLACE = _HALF = 0.5
-Intervals = dict[str, Interval]
 
 
 @dataclass
@@ -193,28 +191,40 @@ class Tally:
         }
 
     def intervals(self, *, confidence: float, iou: float = 0.5) -> tuple[Intervals, dict[str, Intervals]]:
-        """95 % intervals of the figures of :meth:`report`, of all and per class; none where too little is known."""
+        """95 % intervals of the figures of :meth:`report`, of all and per class; None where too little is known."""
         found, at_half = self.matches(iou=iou), self.matches(iou=_HALF)
         draws = Draws(found)
-        if not draws.enough:
-            return {}, {}
-        values = draws.rates(found.shown(confidence))
-        plain = [draws.average_precision(at_half.of_class(index)) for index in at_half.true_classes]
-        eleven = [draws.average_precision(at_half.of_class(index), eleven=True) for index in at_half.true_classes]
-        if plain:
-            values |= {"map50": mean_over_classes(plain), "map50_11": mean_over_classes(eleven)}
-            values["map"] = np.mean([self._drawn_map(draws, threshold) for threshold in COCO_IOU], axis=0)
+        overall = _rate_intervals(draws, found.shown(confidence))
+        if self.truths:
+            for name, (values, estimate) in self._drawn_maps(draws).items():
+                overall[name] = draws.interval(values, estimate, of=found.truth_place)
         per_class = {}
         for index, code in enumerate(self.classes):
-            mine = found.of_class(index).shown(confidence)
-            own = draws.rates(mine)
-            own["ap50"] = draws.average_precision(at_half.of_class(index))
-            per_class[code] = _known(own, mine)
-        return _known(values, found.shown(confidence)), per_class
+            half = at_half.of_class(index)
+            own = _rate_intervals(draws, found.of_class(index).shown(confidence))
+            if len(half.truth_label):
+                average = average_precision(half.hit, len(half.truth_label))
+                own["ap50"] = draws.interval(draws.average_precision(half), average, of=half.truth_place)
+            per_class[code] = own
+        return overall, per_class
 
-    def _drawn_map(self, draws: Draws, iou: float) -> np.ndarray:
-        found = self.matches(iou=iou)
-        return mean_over_classes([draws.average_precision(found.of_class(index)) for index in found.true_classes])
+    def _drawn_maps(self, draws: Draws) -> dict[str, tuple[Floats, float]]:
+        """Every mean average precision of every draw, and that of the places as they are."""
+
+        def drawn(iou: float, *, eleven: bool = False) -> Floats:
+            found = self.matches(iou=iou)
+            classes = [found.of_class(index) for index in found.true_classes]
+            return mean_over_classes([draws.average_precision(own, eleven=eleven) for own in classes])
+
+        at_half = self.matches(iou=_HALF)
+        return {
+            "map50": (drawn(_HALF), mean_ap(at_half)),
+            "map50_11": (drawn(_HALF, eleven=True), mean_ap(at_half, eleven=True)),
+            "map": (
+                np.mean([drawn(iou) for iou in COCO_IOU], axis=0),
+                float(np.mean([mean_ap(self.matches(iou=iou)) for iou in COCO_IOU])),
+            ),
+        }
 
     def by_size(self) -> dict[str, dict[str, float]]:
         """Average precision of defects of one size (COCO's bounds, in the model's pixels), and how many there are.
@@ -337,19 +347,12 @@ def shown_rates(hit: np.ndarray, truths: int) -> dict[str, Any]:
     return {"precision": precision, "recall": recall, "f1": f1, "finds": len(hit), "truth": truths}
 
 
-def _known(values: dict[str, np.ndarray], found: MatchedFindings) -> Intervals:
-    """Intervals of drawn figures; where all places say the same, drawing them again tells nothing about others."""
-    intervals = {}
-    for name, drawn in values.items():
-        interval = interval_of(drawn)
-        if interval is None:
-            continue
-        if interval[0] < interval[1]:
-            intervals[name] = interval
-        elif name in ("precision", "recall"):
-            places = found.place if name == "precision" else found.truth_place
-            intervals[name] = exact_interval(interval[0], len(np.unique(places)))
-    return intervals
+def _rate_intervals(draws: Draws, found: MatchedFindings) -> Intervals:
+    """Intervals of precision, recall and F1, of those that divide by something."""
+    values, rates = draws.rates(found), shown_rates(found.hit, len(found.truth_label))
+    places = {"recall": found.truth_place, "f1": np.concatenate([found.truth_place, found.place])}
+    there = ({"precision": found.place} if len(found.place) else {}) | (places if len(found.truth_place) else {})
+    return {name: draws.interval(values[name], rates[name], of=place) for name, place in there.items()}
 
 
 def _mean(values: list[float]) -> float:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from microscope_qc.core.jobs import Job
 from microscope_qc.core.wording import things
 from microscope_qc.ml.cards import ModelCard
+from microscope_qc.ml.evaluation.report import figure_words
 from microscope_qc.ml.tasks.kinds import TaskKind
 
 if TYPE_CHECKING:
@@ -42,19 +43,14 @@ class WindowScores(TaskKind):
             f"at confidence {report.confidence:g}, {of['count']:g} windows or pictures, {of['truth']:g} of them with a "
             f"defect, in {things(int(of['places']), 'place')}:"
         ]
-        lines += ["  ".join(_with_interval(report, name, words) for name, words in row) for row in _SHOWN]
-        if not report.intervals:
-            lines.append("too few places for intervals")
+        lines += [
+            "  ".join(f"{words} {figure_words(of, report.intervals, name)}" for name, words in row) for row in _SHOWN
+        ]
         return lines + [
             f"{code:<16} " + "  ".join(f"{words} {_number(own[name])}" for name, words in _SHOWN[1])
             + f"  F1 {_number(own['f1'])}  ({own['truth']:g})"
             for code, own in report.per_class.items()
         ]  # fmt: skip
-
-
-def _with_interval(report: Report, name: str, words: str) -> str:
-    sides = report.intervals.get(name)
-    return f"{words} {_number(report.figures[name])}" + ("" if sides is None else f" [{sides[0]:.3f}, {sides[1]:.3f}]")
 
 
 def _number(value: float) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from microscope_qc.core.jobs import Job
 from microscope_qc.core.wording import things
+from microscope_qc.ml.evaluation.report import figure_words
 from microscope_qc.ml.tasks.kinds import TaskKind
 
 if TYPE_CHECKING:
@@ -45,24 +46,15 @@ class Detection(TaskKind):
         lines = [
             f"at confidence {report.confidence:g}, IoU {of['iou']:g}, {of['truth']:g} boxes in "
             f"{things(int(of['places']), 'place')}:",
-            "  ".join(_with_interval(report, name, words) for name, words in _SHOWN[:3]),
-            "  ".join(_with_interval(report, name, words) for name, words in _SHOWN[3:]),
-        ]
-        if not report.intervals:
-            lines.append("too few places for intervals")
+            *("  ".join(f"{words} {figure_words(of, report.intervals, name)}" for name, words in row)
+              for row in (_SHOWN[:3], _SHOWN[3:])),
+        ]  # fmt: skip
         lines += [_class_words(code, own) for code, own in report.per_class.items()]
         return lines + [
             f"{name:<16} AP50 {own['ap50']:.3f}  ({things(int(own['truth']), 'box', 'boxes')})"
             for name, own in report.by_size.items()
             if own["truth"]
         ]
-
-
-def _with_interval(report: Report, name: str, words: str) -> str:
-    sides = report.intervals.get(name)
-    if not report.figures["finds" if name == "precision" else "truth"]:
-        return f"{words} –"
-    return f"{words} {report.figures[name]:.3f}" + ("" if sides is None else f" [{sides[0]:.3f}, {sides[1]:.3f}]")
 
 
 def _class_words(code: str, own: Mapping[str, float]) -> str:

@@ -24,9 +24,13 @@ from microscope_qc.ml.evaluation.report import WEAKEST, Report
 from microscope_qc.ml.library import bundled_folder, load_card, model_folder
 from microscope_qc.ml.tasks.kinds import TASKS
 from microscope_qc.workflows.detection.pixel_fit import pixel_fit_words
-from microscope_qc.workflows.learning.kept_apart import other_classes, to_measure_on
+from microscope_qc.workflows.learning.kept_apart import ALL, LEARNED, TEST, VALIDATION, other_classes, to_measure_on
 from microscope_qc.workflows.learning.reading import read_dataset, without_pixel_size
 
+PART_WORDS = {
+    TEST: "what is kept for the test", VALIDATION: "what was held out", LEARNED: "what is learned from",
+    ALL: "everything that is marked",
+}  # fmt: skip
 _OF_TRUTH = ("recall", "f1", "map50", "map50_11", "map", "ap50")
 
 
@@ -55,10 +59,17 @@ class Evaluation:
         about: dict[str, object] = {"model": self.card.name, "dataset": self.dataset, "pictures": self.pictures}
         about |= {"notes": self.sentences, "background_pictures": self.background, "left_out": self.left_out.document()}
         about["learned_from"] = None if self.learned is None else self.learned.document()
+        about["part"] = self.part
         about["seconds_per_picture"] = round(self.seconds_per_picture, 4)
         if self.report.outcomes:
             about["outcomes"] = self.outcomes()
         return {**about, "classes": self.card.classes, **self.known_figures()}
+
+    @property
+    def part(self) -> str:
+        """The part of the data set that was measured on, see :data:`PART_WORDS`."""
+        parts = {image.part for image in self.images}
+        return parts.pop() or ALL if len(parts) == 1 else ALL
 
     def known_figures(self) -> dict[str, Any]:
         """The report as values that JSON can store; None for what is not known."""
@@ -147,6 +158,7 @@ def evaluate(
     report = yield from kind.measure(opened, data, confidence=at, iou=iou)
     seconds = (time.perf_counter() - start) / max(1, len(data.images))
     said = [*read.sentences(), *told, *_learned(learned, model), *other_classes(others), *_pixel_sizes(card, data)]
+    said += _too_few(report)
     return Evaluation(
         card, str(dataset), len(data.images), report, data.background, data.left_out, learned, said,
         images=data.images, seconds_per_picture=seconds,
@@ -160,6 +172,14 @@ def _learned(share: LearnedShare | None, model: str | Path) -> list[str]:
     if model_folder(model).parent == bundled_folder():
         return []  # it learned from drawn pictures
     return ["Whether the model learned from some of the pictures is not known: it was trained by an older version."]
+
+
+def _too_few(report: Report) -> list[str]:
+    """What a user should do where no interval can be estimated."""
+    if not report.intervals or any(sides is not None for sides in report.intervals.values()):
+        return []
+    where = things(int(report.figures.get("places", 0)), "place")
+    return [f"How far these figures may be off cannot be estimated from {where}: mark defects at more places."]
 
 
 def _pixel_sizes(card: ModelCard, data: Dataset) -> list[str]:

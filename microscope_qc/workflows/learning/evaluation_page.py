@@ -76,7 +76,7 @@ def write_evaluation_page(path: Path | str, done: Evaluation) -> Job[Path]:
         sections.append(Section(_GALLERIES[outcome], notes, pictures=pictures))
     known = done.known_figures()
     numbers = [
-        (share_text(known[name], report.intervals.get(name)), _WORDS.get(name, name))
+        (share_text(known[name], report.intervals, name), _WORDS.get(name, name))
         for name in ("map50", "accuracy", "precision", "recall", "f1", "auroc")
         if name in report.figures
     ]
@@ -88,14 +88,14 @@ def write_evaluation_page(path: Path | str, done: Evaluation) -> Job[Path]:
 def _figures(done: Evaluation) -> Section:
     report, known = done.report, done.known_figures()
     rows = [
-        (_WORDS.get(name, name), share_text(known[name], report.intervals.get(name)))
+        (_WORDS.get(name, name), share_text(known[name], report.intervals, name))
         for name in report.figures
         if name not in _COUNTS
     ]
     counts = [(_WORDS.get(name, name), count_text(int(report.figures[name])))
               for name in ("truth", "finds", "count", "places") if name in report.figures]  # fmt: skip
     speed = ("seconds per picture", f"{done.seconds_per_picture:.3g}")
-    note = f"At confidence {confidence_text(report.confidence)}. In brackets: 95 % intervals, by drawing places again."
+    note = f"At confidence {confidence_text(report.confidence)}. In brackets: 95 % intervals, as places differ."
     return Section("Figures", [note], ("", ""), [*rows, *counts, speed])
 
 
@@ -122,12 +122,12 @@ def _tables(done: Evaluation) -> list[Section]:
 
 def _named(
     title: str, first: str, rows: Mapping[str, Mapping[str, Any]],
-    intervals: Mapping[str, Mapping[str, tuple[float, float]]],
+    intervals: Mapping[str, Mapping[str, tuple[float, float] | None]],
 ) -> Section:  # fmt: skip
     names = [name for name in next(iter(rows.values())) if not name.endswith("_interval")]
     cells = [
         [code, *(
-            count_text(int(own[name])) if name in _COUNTS else share_text(own[name], intervals.get(code, {}).get(name))
+            count_text(int(own[name])) if name in _COUNTS else share_text(own[name], intervals.get(code, {}), name)
             for name in names
         )]
         for code, own in rows.items()

@@ -31,7 +31,9 @@ def is_project(path: Path) -> bool:
     return path.suffix.lower() == ".mqc" and path.is_dir()
 
 
-def read_project(path: Path, *, model_um: float | None = None, assign_new: bool = False) -> Job[Dataset]:
+def read_project(
+    path: Path, *, model_um: float | None = None, assign_new: bool = False, open_files: bool = True
+) -> Job[Dataset]:
     """Read the slides of a project as a data set.
 
     Confirmed and drawn findings are truth. Rejected ones are background, and are learned from more often than other
@@ -47,6 +49,8 @@ def read_project(path: Path, *, model_um: float | None = None, assign_new: bool 
         Pixel size of the model: between blocks of two parts lies a strip as wide as it sees. None: that of the slide.
     assign_new
         Give slides that have no part yet to one, in memory only.
+    open_files
+        Whether slides that cannot be opened are left out; else no file of a slide is touched.
 
     Returns
     -------
@@ -71,7 +75,9 @@ def read_project(path: Path, *, model_um: float | None = None, assign_new: bool 
             yield Progress(number, len(project.slides), "slides", record.name)
             place = slide_place(project, record)
             pieces = None if place is None else divided(place, kept, guard_px=guard_px(model_um, record.pixel_size_um))
-            why = NOTHING_JUDGED if place is None else TURNED_SINCE if pieces is None else _unusable(record)
+            why = NOTHING_JUDGED if place is None else TURNED_SINCE if pieces is None else ""
+            if open_files and not why:
+                why = _unusable(record)
             if place is None or pieces is None or why:
                 left_out[record.name] = why
                 continue

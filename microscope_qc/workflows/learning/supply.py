@@ -12,6 +12,7 @@ from microscope_qc.core.boxes import SAYS_NOTHING, ReviewState
 from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.core.wording import listed, things
+from microscope_qc.ml.evaluation.report import NOT_ESTIMABLE
 from microscope_qc.project import Project
 from microscope_qc.workflows.learning.dataset import trusted
 from microscope_qc.workflows.learning.project_parts import WORDS, kept_parts
@@ -169,6 +170,8 @@ def outcome(metrics: dict[str, object], *, pictures: int) -> list[str]:
 
 def _with_interval(metrics: dict[str, object], name: str) -> str:
     value, interval = _number(metrics[name]), metrics.get(f"{name}_interval")
+    if interval is None and f"{name}_interval" in metrics:
+        return f"{value:.2f} (95 %: {NOT_ESTIMABLE}, too few places)"
     if not isinstance(interval, list) or len(interval) != 2:
         return f"{value:.2f}"
     low, high = (_number(side) for side in interval)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from microscope_qc.core.wording import significant_text, things
+from microscope_qc.ml.evaluation.report import interval_words
 
 if TYPE_CHECKING:
     from microscope_qc.ml.cards import ModelCard
@@ -91,14 +92,15 @@ def _cells(own: object) -> tuple[str, ...]:
 
 
 def figure(values: Mapping[str, Any], name: str) -> str:
-    """``0.914 [0.880, 0.941]``: a figure with its interval, where a card has one."""
+    """``0.914 [0.880, 0.941]``: a figure with its interval, where a card has one, or says that none is estimable."""
     value = _number(values.get(name))
     if value is None:
         return "–"
-    sides = values.get(f"{name}_interval")
-    known = [_number(side) for side in sides] if isinstance(sides, list) and len(sides) == 2 else []
-    low, high = known if known else (None, None)
-    return f"{value:.3f}" + ("" if low is None or high is None else f" [{low:.3f}, {high:.3f}]")
+    text, sides = f"{value:.3f}", values.get(f"{name}_interval")
+    if sides is None:
+        return f"{text}{interval_words(None)}" if f"{name}_interval" in values else text
+    low, high = [_number(side) for side in sides] if isinstance(sides, list) and len(sides) == 2 else (None, None)
+    return text if low is None or high is None else f"{text}{interval_words((low, high))}"
 
 
 def _number(value: object) -> float | None:

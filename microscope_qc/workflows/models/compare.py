@@ -6,12 +6,12 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from microscope_qc.core.boxes import coordinates
 from microscope_qc.core.errors import ModelError
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.core.matching import overlapping_pairs, require_shares
@@ -20,21 +20,22 @@ from microscope_qc.ml.architectures.loading import open_task
 from microscope_qc.ml.cards import ModelCard
 from microscope_qc.ml.datasets.parts import read_parts
 from microscope_qc.ml.datasets.records import AnnotatedImage, Dataset, full_names
-from microscope_qc.ml.evaluation.report import WEAKEST, Report
+from microscope_qc.ml.evaluation.report import WEAKEST, Report, figure_words
 from microscope_qc.ml.library import load_card, model_folder
+from microscope_qc.project import Project
+from microscope_qc.workflows.learning.from_project import is_project
 from microscope_qc.workflows.learning.kept_apart import not_learned_from, to_measure_on
 from microscope_qc.workflows.learning.reading import read_dataset
+from microscope_qc.workflows.learning.which_findings import ListedPlaces, ProjectFindings, Spot
 
 if TYPE_CHECKING:
     from microscope_qc.ml.evaluation.detection import Tally
     from microscope_qc.ml.evaluation.on_slides import Finder
     from microscope_qc.ml.evaluation.paired import Difference, Paired
-    from microscope_qc.project import Project
 
 ONLY_NEW, ONLY_OLD, FALSE_NEW, FALSE_OLD = "found by new only", "found by old only", "false in new", "false in old"
 KINDS = (ONLY_NEW, ONLY_OLD, FALSE_NEW, FALSE_OLD)
 _SAME_PLACE = 0.5
-_AT_PLACE_PX = 0.02
 _NAMES = {"map50": "mAP50", "f1": "F1"}
 
 
@@ -54,6 +55,8 @@ class Disagreement:
         Class: the true one, or that of the false finding.
     confidence
         Of a false finding.
+    slide, number
+        Of a project: its slide, and the finding that is there; None for other data, 0 where there is no finding.
     """
 
     kind: str
@@ -62,12 +65,15 @@ class Disagreement:
     box: tuple[float, float, float, float]
     code: str
     confidence: float | None = None
+    slide: int | None = None
+    number: int = 0
 
     def document(self) -> dict[str, object]:
         """Values that JSON can store."""
         return {
             "kind": self.kind, "picture": str(self.path), "scene": self.scene,
             "box": [round(side, 2) for side in self.box], "class": self.code, "confidence": self.confidence,
+            "slide": self.slide, "finding": self.number or None,
         }  # fmt: skip
 
 
@@ -131,7 +137,8 @@ class ModelComparison:
         """Everything, as values that JSON can store."""
         found = self.paired.found
         return {
-            "verdict": self.verdict, "dataset": self.dataset, "pictures": self.new.pictures,
+            "verdict": self.verdict, "ahead": {1: "new", -1: "old"}.get(ahead_sign(self.paired)),
+            "dataset": self.dataset, "pictures": self.new.pictures,
             "places": self.paired.places, "truth": found.truths, "classes": self.classes,
             "new": self.new.document(), "old": self.old.document(),
             "differences": {name: _difference_json(of) for name, of in self.paired.differences.items()},
@@ -224,7 +231,11 @@ def compare_models(
     use_threads()
     finders = [TaskFinder(open_task(model, device=device, threshold=WEAKEST)) for model in (new, old)]
     tallies, seconds = yield from _tallies(finders, data)
-    return _compared(cards, tallies, seconds, data, str(dataset), iou, said)
+    compared = partial(_compared, cards, tallies, seconds, data, str(dataset), iou, said)
+    if not is_project(Path(dataset)):
+        return compared()
+    with Project.open(dataset, write=False) as project:
+        return compared(ProjectFindings(project))
 
 
 def _compared(
@@ -235,6 +246,7 @@ def _compared(
     dataset: str,
     iou: float,
     said: list[str],
+    findings: ProjectFindings | None = None,
 ) -> ModelComparison:
     from microscope_qc.ml.evaluation.on_slides import detection_report
     from microscope_qc.ml.evaluation.paired import compare_tallies
@@ -250,7 +262,7 @@ def _compared(
     ]  # fmt: skip
     return ModelComparison(
         measured[0], measured[1], dataset, data.classes, paired, verdict(cards[0].name, cards[1].name, paired),
-        _disagreements(tallies, limits, data, iou), said,
+        _disagreements(tallies, limits, data, iou, findings), said,
     )  # fmt: skip
 
 
@@ -318,39 +330,36 @@ def _tallies(finders: Sequence[Finder], data: Dataset) -> Job[tuple[list[Tally],
     return tallies, seconds
 
 
-def _disagreements(tallies: list[Tally], limits: tuple[float, float], data: Dataset, iou: float) -> list[Disagreement]:
+def _disagreements(
+    tallies: list[Tally], limits: tuple[float, float], data: Dataset, iou: float, findings: ProjectFindings | None
+) -> list[Disagreement]:  # fmt: skip
     """Where one model is wrong and the other is not, picture by picture."""
     found = [tally.found_truth(confidence=limit, iou=iou) for tally, limit in zip(tallies, limits, strict=True)]
     wrong = [tally.false_findings(confidence=limit, iou=iou) for tally, limit in zip(tallies, limits, strict=True)]
     said: list[Disagreement] = []
     for number, image in enumerate(data.images):
+        slide = None if findings is None else findings.slide(image)
+        true = [0] * len(image.boxes) if findings is None else findings.true(image, image.boxes).tolist()
         for kind, mine, other in ((ONLY_NEW, 0, 1), (ONLY_OLD, 1, 0)):
             for index in np.flatnonzero(found[mine][number] & ~found[other][number]).tolist():
-                code = data.classes[int(image.labels[index])]
-                said.append(Disagreement(kind, image.path, image.scene, _box(image.boxes[index]), code))
+                code, box = data.classes[int(image.labels[index])], _box(image.boxes[index])
+                said.append(Disagreement(kind, image.path, image.scene, box, code, None, slide, true[index]))
         for kind, mine, other in ((FALSE_NEW, 0, 1), (FALSE_OLD, 1, 0)):
             boxes, labels, scores = wrong[mine][number]
             alone = np.ones(len(boxes), bool)
             alone[overlapping_pairs(boxes, wrong[other][number][0], iou=_SAME_PLACE)[0]] = False
+            there = [0] * len(boxes) if findings is None else findings.at(image, boxes).tolist()
             for index in np.flatnonzero(alone).tolist():
-                code, score = data.classes[int(labels[index])], round(float(scores[index]), 4)
-                said.append(Disagreement(kind, image.path, image.scene, _box(boxes[index]), code, score))
+                code, score, box = data.classes[int(labels[index])], round(float(scores[index]), 4), _box(boxes[index])
+                said.append(Disagreement(kind, image.path, image.scene, box, code, score, slide, there[index]))
     return sorted(said, key=lambda one: KINDS.index(one.kind))
 
 
-def numbers_of(project: Project, disagreements: Sequence[Mapping[str, Any]]) -> list[int]:
-    """Numbers of the findings of a project that are meant by disagreements about true defects, as documents."""
-    found: list[int] = []
-    for slide in project.slides:
-        mine = [
-            one["box"] for one in disagreements
-            if Path(one["picture"]) == slide.path and one["scene"] in (None, slide.scene)
-        ]  # fmt: skip
-        if mine:
-            rows = project.boxes.rows(slide.id, every=True)
-            away = np.abs(coordinates(rows)[:, None] - np.array(mine, float)[None]).max(-1)
-            found += np.unique(rows["id"][(away <= _AT_PLACE_PX).any(1)]).tolist()
-    return found
+def disagreement_places(disagreements: Sequence[Mapping[str, Any]], kind: str) -> ListedPlaces:
+    """Findings and places of a project that disagreements of a kind are about, as documents."""
+    mine = [one for one in disagreements if one["kind"] == kind and one.get("slide") is not None]
+    spots = [Spot.of_document({**one, "confidence": one["confidence"] or 0.0}) for one in mine if not one["finding"]]
+    return ListedPlaces.of((int(one["finding"]) for one in mine if one["finding"]), spots)
 
 
 def _box(sides: np.ndarray) -> tuple[float, float, float, float]:
@@ -370,6 +379,12 @@ def _image_mm2(image: AnnotatedImage) -> float | None:
     return (y1 - y0) * (x1 - x0) * math.prod(image.pixel_size_um) / 1e6
 
 
+def ahead_sign(paired: Paired) -> int:
+    """1 where the first model is better in everything that is compared, -1 where the second is, else 0."""
+    signs = {difference.sign for difference in paired.differences.values()}
+    return signs.pop() if len(signs) == 1 else 0
+
+
 def verdict(new: str, old: str, paired: Paired) -> str:
     """One sentence about two models; ``better`` only where both intervals lie above 0."""
     signs = {name: difference.sign for name, difference in paired.differences.items()}
@@ -377,10 +392,8 @@ def verdict(new: str, old: str, paired: Paired) -> str:
         where = things(paired.places, "place")
         return f"Whether {new} or {old} is ahead cannot be told from {where}: mark more defects, in more places."
     said = "; ".join(f"{_NAMES[name]} {difference_words(of)}" for name, of in paired.differences.items())
-    if all(sign > 0 for sign in signs.values()):
-        return f"{new} is better than {old}: {said}."
-    if all(sign < 0 for sign in signs.values()):
-        return f"{new} is worse than {old}: {said}."
+    if ahead_sign(paired):
+        return f"{new} is {'better' if ahead_sign(paired) > 0 else 'worse'} than {old}: {said}."
     if not any(signs.values()):
         return f"No difference between {new} and {old} is shown: {said}. Each interval contains 0."
     ahead = [f"{_NAMES[name]} is {'higher' if sign > 0 else 'lower'}" for name, sign in signs.items() if sign]
@@ -413,20 +426,13 @@ def _difference_json(difference: Difference) -> dict[str, Any]:
 
 def _figures(report: Report) -> str:
     shown = (("map50", "mAP50"), ("f1", "F1"), ("precision", "precision"), ("recall", "recall"))
-    return "  ".join(f"{words} {_with_sides(report.figures, report.intervals, name)}" for name, words in shown)
+    return "  ".join(f"{words} {figure_words(report.figures, report.intervals, name)}" for name, words in shown)
 
 
 def _class_figures(report: Report, code: str) -> str:
     own, sides = report.per_class[code], report.class_intervals.get(code, {})
     shown = (("ap50", "AP50"), ("precision", "precision"), ("recall", "recall"))
-    return ", ".join(f"{words} {_with_sides(own, sides, name)}" for name, words in shown)
-
-
-def _with_sides(figures: Mapping[str, float], intervals: Mapping[str, tuple[float, float]], name: str) -> str:
-    if not figures["finds" if name == "precision" else "truth"]:
-        return "–"
-    sides = intervals.get(name)
-    return f"{figures[name]:.3f}" + ("" if sides is None else f" [{sides[0]:.3f}, {sides[1]:.3f}]")
+    return ", ".join(f"{words} {figure_words(own, sides, name)}" for name, words in shown)
 
 
 def _them(count: int) -> str:

@@ -142,6 +142,7 @@ def _hider_names(project: Project, by: Hider) -> list[str]:
         Hider.FINDERS: "the choice of “found by”",
         Hider.CHOSEN: "“chosen” (for the SEM)",
         Hider.SIZE: "the filter by size",
+        Hider.LIST: "the list",
         Hider.OPINIONS: listed(
             [
                 name

@@ -115,6 +115,19 @@ def test_what_models_say_otherwise_and_found_again_is_filtered(
     assert session.shown_rows()["id"].tolist() == ids.tolist(), "whichever opinion leads"
 
 
+def test_a_list_of_any_length_is_shown_and_lifted(button: FilterButton, session: Any, project: Any) -> None:
+    ids = session.shown_rows()["id"]
+    session.set_filter(numbers=frozenset({*ids[:3].tolist(), *range(10_000, 60_000)}))
+    assert session.shown_rows()["id"].tolist() == ids[:3].tolist()
+    button.refresh()
+    button.panel.refresh()
+    assert "list" in button.text() and not button.panel.listed.isHidden() and button.panel.listed.isChecked()
+    assert button.panel.listed.text() == "of a list  (50\u202f003)"
+    button.panel.listed.click()
+    button.panel.refresh()
+    assert len(session.shown_rows()) == len(ids) and button.panel.listed.isHidden()
+
+
 def action(menu: QMenu, words: str) -> Any:
     """The line of a menu."""
     return next(line for line in menu.actions() if words in line.text())

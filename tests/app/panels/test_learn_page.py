@@ -14,6 +14,7 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
+from microscope_qc.app.session.measuring import Measuring
 from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.jobs import Job, Progress, TimedProgress
 from microscope_qc.ml.cards import ModelCard, write_card
@@ -89,7 +90,7 @@ def trainer() -> Trainer:
 def page(session: Any, jobs: Any, qtbot: Any, trainer: Trainer) -> Iterator[Any]:
     from microscope_qc.app.panels.learn.page import LearnPage
 
-    made = LearnPage(session, jobs, follow=trainer)
+    made = LearnPage(session, jobs, Measuring(session, jobs), follow=trainer)
     qtbot.addWidget(made)
     made.resize(1366, 700)
     made.show()
@@ -163,10 +164,10 @@ def test_a_training_is_started_watched_paused_continued_and_used(
     shows(qtbot, lambda: len(trainer.folders) == 2 and page.run.running and trainer.begun.is_set())
     shows(qtbot, page.keep.isVisible)
     press(page.keep)
-    shows(qtbot, lambda: not page.run.running and page.use.isVisible())
+    shows(qtbot, lambda: not page.run.running and page.verdict.use.isVisible())
     assert "score (mAP50) 0.71 (95 %: 0.60 to 0.80)" in page.result.text() and "31 defects" in page.result.text()
     with qtbot.waitSignal(page.model_used):
-        press(page.use)
+        press(page.verdict.use)
     assert project.models.argument == str(folder)
 
 
@@ -203,12 +204,57 @@ def test_a_training_that_was_interrupted_is_offered_when_the_project_is_opened(
 
     folder = ask_for_training(project.path, "killed")
     write_epoch(folder, 3)
-    made = LearnPage(session, jobs, follow=trainer)
+    made = LearnPage(session, jobs, Measuring(session, jobs), follow=trainer)
     qtbot.addWidget(made)
     made.show()
     shows(qtbot, lambda: "“killed” was interrupted" in made.story.text() and made.go_on.isVisible())
     assert len(made.loss.points) == 3 and made.keep.isVisible()
     made.close_crops()
+
+
+def test_a_worse_model_is_said_to_be_so_before_it_is_put_in_use(
+    session: Any, project: Any, jobs: Any, qtbot: Any
+) -> None:
+    from microscope_qc.app.panels.learn.page import LearnPage
+    from microscope_qc.workflows.learning.request import ask_for_training
+
+    given: list[list[str]] = []
+    documents = [{"verdict": "second is worse than li-ion-ssd: F1 -0.1.", "ahead": "old"},
+                 {"verdict": "second is better than li-ion-ssd: F1 +0.1.", "ahead": "new"}]  # fmt: skip
+
+    def command(arguments: list[str]) -> Job[None]:
+        given.append(arguments)
+        Path(arguments[-1]).write_text(json.dumps(documents.pop(0)))
+        yield Progress(0, 1)
+
+    folder = ask_for_training(project.path, "second")
+    write_epoch(folder, 3)
+    finish(folder)
+    page = LearnPage(session, jobs, Measuring(session, jobs, command=command))
+    qtbot.addWidget(page)
+    page.show()
+    verdict = page.verdict
+    shows(qtbot, verdict.use.isVisible)
+    assert not verdict.compare.isVisible() and verdict.evaluate.isVisible(), "no other model is in use"
+    project.models.use("li-ion-ssd", name="li-ion-ssd")
+    shows(qtbot, verdict.compare.isVisible)
+    assert "Which of the two is better has not been measured" in verdict.words.text()
+    press(verdict.compare)
+    shows(qtbot, lambda: "second is worse than li-ion-ssd" in verdict.words.text())
+    assert given[0][:3] == ["models", "compare", str(folder)] and Path(given[0][3]).name == "li-ion-ssd"
+    press(verdict.use)
+    assert verdict.use.text() == "Use it although li-ion-ssd is better"
+    assert project.models.argument == "li-ion-ssd", "it is said first"
+    with qtbot.waitSignal(page.all_requested) as asked:
+        verdict.words.linkActivated.emit("all")
+    assert asked.args == [folder]
+    press(verdict.compare)
+    shows(qtbot, lambda: "second is better than li-ion-ssd" in verdict.words.text())
+    shows(qtbot, lambda: verdict.use.text() == "Use this model")
+    press(verdict.use)
+    assert project.models.argument == str(folder)
+    shows(qtbot, lambda: verdict.use.text() == "In use" and not verdict.compare.isVisible())
+    page.close_crops()
 
 
 def test_one_that_found_nothing_says_so_and_what_to_do() -> None:

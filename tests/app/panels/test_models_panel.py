@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from learning_toys import untrained_model
+from qtpy.QtCore import QUrl
 
 from microscope_qc.app.panels.models.panel import ModelsPanel
+from microscope_qc.app.session.measuring import Measuring
 from microscope_qc.core.jobs import Job, Progress
-from microscope_qc.core.numbers import exact_text
+from microscope_qc.workflows.detection.places import weights_fingerprint
+from microscope_qc.workflows.learning.which_findings import Spot
 
 pytestmark = pytest.mark.window
 
@@ -34,6 +38,11 @@ class Commands:
         self.given.append(arguments)
         if "--out" in arguments:
             Path(arguments[-1]).write_text(json.dumps(self.document))
+        if "--keep" in arguments:
+            folder = Path(arguments[2]) / "evaluations" / weights_fingerprint(Path(arguments[1]))
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "evaluation.json").write_text(json.dumps(self.document))
+            (folder / "page.html").write_text("the page")
         yield Progress(0, 1)
 
 
@@ -47,7 +56,10 @@ def panel(qtbot: Any, session: Any, toy: Path, commands: Commands) -> Iterator[M
     from microscope_qc.app.base.jobs import JobRunner
 
     jobs = JobRunner()
-    made = ModelsPanel(session, jobs, command=commands, name_asked=lambda *_: "another", delete_asked=lambda *_: True)
+    measuring = Measuring(session, jobs, command=commands)
+    made = ModelsPanel(
+        session, jobs, measuring, command=commands, name_asked=lambda *_: "another", delete_asked=lambda *_: True
+    )
     qtbot.addWidget(made)
     made.show()
     qtbot.waitUntil(lambda: names(made) == ["toy", "li-ion-ssd"])
@@ -57,6 +69,15 @@ def panel(qtbot: Any, session: Any, toy: Path, commands: Commands) -> Iterator[M
 
 def names(panel: ModelsPanel) -> list[str]:
     return [panel.list.item(row).text().split("\n")[0] for row in range(panel.list.count())]
+
+
+def follow(panel: ModelsPanel, words: str) -> None:
+    """Click the link that says this."""
+    address = next(
+        address for address, said in re.findall(r'<a href="([^"]*)"[^>]*>(?:<span[^>]*>)?([^<]*)', panel.about.toHtml())
+        if said == words
+    )  # fmt: skip
+    panel.about.anchorClicked.emit(QUrl(address))
 
 
 def test_a_model_is_put_in_use_and_taken_back(qtbot: Any, panel: ModelsPanel, session: Any, toy: Path) -> None:
@@ -110,18 +131,15 @@ def test_a_comparison_is_shown_and_opens_in_review(
     project = session.project
     project.models.use("li-ion-ssd", name="li-ion-ssd")
     qtbot.waitUntil(lambda: panel.in_use is not None)
-    rows = project.boxes.rows(project.slides[0].id, every=True)[:3]
-    picture = str(project.slides[0].path)
-    missed = [
-        {"kind": "found by new only", "picture": picture, "scene": None, "class": "ACP", "confidence": None,
-         "box": [float(exact_text(float(row[side]))) for side in ("y0", "x0", "y1", "x1")]}
-        for row in rows[:2]
-    ]  # fmt: skip
+    ids = project.boxes.rows(project.slides[0].id, every=True)["id"][:3].tolist()
+    place = {"picture": "S1.png", "scene": None, "class": "ACP", "slide": 1, "box": [1, 2, 3, 4]}
+    differ = [place | {"kind": "found by new only", "confidence": None, "finding": number} for number in ids[:2]]
+    differ.append(place | {"kind": "false in old", "confidence": 0.75, "finding": None})
     of_class = {"precision": 0.5, "recall": 0.5, "ap50": 0.4, "finds": 4, "truth": 4}
     model = {"map50": 0.4, "precision": 0.5, "recall": 0.5, "per_class": {"ACP": of_class}}
     commands.document = {
         "verdict": "No difference is shown.", "truth": 4, "places": 9, "classes": ["ACP"], "notes": ["A note."],
-        "new": model | {"model": "toy"}, "old": model | {"model": "li-ion-ssd"}, "disagreements": missed,
+        "new": model | {"model": "toy"}, "old": model | {"model": "li-ion-ssd"}, "disagreements": differ,
         "mcnemar": {"both": 1, "only_new": 2, "only_old": 0, "neither": 1, "p": 0.5},
     }  # fmt: skip
     panel.choose(toy)
@@ -129,16 +147,103 @@ def test_a_comparison_is_shown_and_opens_in_review(
     panel.compare.click()
     qtbot.waitUntil(lambda: "No difference is shown." in panel.about.toPlainText())
     said = panel.about.toPlainText()
-    assert "2 found by toy only: show in Review" in said and "A note." in said
+    assert "2 found by toy only: show 2 findings in Review" in said and "A note." in said
+    assert "1 false in li-ion-ssd: on the slide, where there is no finding: S1 ACP 0.75" in said
     assert commands.given[0][:4] == ["models", "compare", str(toy), str(panel.in_use.folder)]
-    from qtpy.QtCore import QUrl
-
     with qtbot.waitSignal(panel.review_requested):
-        panel.about.anchorClicked.emit(QUrl("only:found by new only"))
-    shown = project.filters.current.text
-    assert shown == f"number={rows['id'][0]},{rows['id'][1]}"
+        follow(panel, "show 2 findings in Review")
+    assert project.filters.current.numbers == frozenset(ids[:2])
+    assert session.scoped.shown.rows()["id"].tolist() == ids[:2]
+    with qtbot.waitSignal(panel.spot_requested) as asked:
+        follow(panel, "S1 ACP 0.75")
+    assert asked.args[0] == Spot(1, (1, 2, 3, 4), "ACP", 0.75)
 
 
 def test_a_file_is_taken_in_by_a_process_of_its_own(qtbot: Any, panel: ModelsPanel, commands: Commands) -> None:
     panel.import_from("/some/where/x.mqcmodel")
     qtbot.waitUntil(lambda: commands.given == [["models", "import", "/some/where/x.mqcmodel"]])
+
+
+def evaluated(ids: list[int]) -> dict[str, Any]:
+    """A document as an evaluation keeps it."""
+    own = {"precision": 0.5, "recall": 0.25, "f1": 1 / 3, "ap50": 0.4, "ap50_interval": [0.2, 0.6], "truth": 4.0}
+    return {
+        "model": "toy", "pictures": 9, "part": "test", "date": "2026-03-01T09:30:00+01:00", "data": "unlike",
+        "asked_part": "", "classes": ["ACP", "AFP"], "notes": ["A note."], "truth": 12, "places": 9,
+        "map50": 0.4, "map50_interval": [0.3, 0.5], "precision": 0.5, "recall": 0.25, "f1": 1 / 3,
+        "per_class": {"ACP": own, "AFP": own}, "by_size": {"small": {"ap50": 0.1, "truth": 3.0}},
+        "confusion": [[3, 0, 1], [0, 2, 2], [1, 1, 0]],
+        "outcomes": {"right": 5, "wrong box": 4, "false": 2, "missed": 3},
+        "curves": {
+            "pr ACP": [[0.1, 1, 0.9], [0.25, 0.5, 0.3]], "pr AFP": [[0.2, 1, 0.9], [0.3, 0.4, 0.3]],
+            "calibration": [[0.3, 0.4, 5, 0.1, 0.8], [0.7, 0.8, 5, 0.3, 0.99]],
+        },
+        "findings": {
+            "right": {"numbers": ids[3:5], "spots": []}, "wrong box": {"numbers": [], "spots": []},
+            "wrong class": {"numbers": [], "spots": []}, "missed": {"numbers": ids[:3], "spots": []},
+            "false": {"numbers": ids[5:6],
+                      "spots": [{"slide": 2, "box": [5, 5, 9, 9], "class": "ACP", "confidence": 0.8}]},
+        },
+    }  # fmt: skip
+
+
+def test_an_evaluation_is_shown_kept_and_opens_in_review(
+    qtbot: Any, panel: ModelsPanel, session: Any, toy: Path, commands: Commands, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    from microscope_qc.app.base import theme
+
+    project = session.project
+    ids = project.boxes.rows(project.slides[0].id, every=True)["id"].tolist()
+    commands.document = evaluated(ids)
+    panel.choose(toy)
+    assert panel.evaluate.isEnabled() and not panel.page.isEnabled()
+    panel.evaluate.click()
+    assert not panel.evaluate.isEnabled(), "one at a time"
+    qtbot.waitUntil(lambda: "Evaluated on what is kept for the test" in panel.about.toPlainText())
+    assert commands.given == [["evaluate", str(toy), str(project.path), "--keep"]]
+    said = panel.about.toPlainText()
+    for words in ("2026-03-01 09:30", "0.400 [0.300, 0.500]", "Of 12 marked defects", "missed (3)", "false (2)",
+                  "S2 ACP 0.80", "or a second time: 4.", "small", "is AFP", "A note."):  # fmt: skip
+        assert words in said, words
+    qtbot.waitUntil(lambda: "Out of date" in panel.about.toPlainText())  # nothing of this project was measured on
+
+    def colours() -> set[str]:
+        picture = panel.about.pictures["chart:pr"]
+        return {picture.pixelColor(x, y).name() for x in range(picture.width()) for y in range(picture.height())}
+
+    ours = {one.colour.lower() for one in session.classes if one.code in ("ACP", "AFP")}
+    assert set(panel.about.pictures) == {"chart:pr", "chart:calibration"}
+    light = theme.current().base
+    assert ours | {light} <= colours()
+    with monkeypatch.context() as dark:
+        dark.setattr(theme, "current", lambda: theme.DARK)
+        theme.SWITCH.switched.emit()
+        assert ours | {theme.DARK.base} <= colours() and light not in colours()
+
+    with qtbot.waitSignal(panel.review_requested):
+        follow(panel, "missed (3)")
+    assert session.scoped.shown.rows()["id"].tolist() == ids[:3] and session.scope.kind == "all"
+    with qtbot.waitSignal(panel.spot_requested) as asked:
+        follow(panel, "S2 ACP 0.80")
+    assert asked.args[0] == Spot(2, (5, 5, 9, 9), "ACP", 0.8)
+    out = tmp_path / "mine.html"
+    monkeypatch.setattr("microscope_qc.app.panels.models.panel.QFileDialog.getSaveFileName", lambda *_: (str(out), ""))
+    follow(panel, "Save page…")
+    qtbot.waitUntil(lambda: out.exists() and out.read_text() == "the page")
+
+
+def test_a_kept_evaluation_is_shown_at_the_next_start(
+    qtbot: Any, panel: ModelsPanel, session: Any, toy: Path, commands: Commands
+) -> None:
+    ids = session.project.boxes.rows(session.project.slides[0].id, every=True)["id"].tolist()
+    commands.document = evaluated(ids)
+    for _ in commands(["evaluate", str(toy), str(session.project.path), "--keep"]):
+        pass
+    again = ModelsPanel(session, panel._jobs, Measuring(session, panel._jobs, command=commands))
+    qtbot.addWidget(again)
+    again.show()
+    qtbot.waitUntil(lambda: "toy" in names(again))
+    again.choose(toy)
+    qtbot.waitUntil(lambda: "Evaluated on what is kept for the test" in again.about.toPlainText())
+    assert again.evaluate.text() == "Evaluate again"

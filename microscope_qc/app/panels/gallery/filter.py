@@ -53,11 +53,13 @@ class FilterPanel(QWidget):
         self.confidence = _Range(Quantity("The confidence", "", 0, 1), 0.05)
         self.size_range = _Range(Quantity("The size", "µm", 0, LARGEST_UM), 1.0)
         self.finders: dict[int, QCheckBox] = {}
-        self.disputed, self.again = QCheckBox(), QCheckBox()
+        self.disputed, self.again, self.listed = QCheckBox(), QCheckBox(), QCheckBox()
         self.disputed.setToolTip("Only findings of which a model that counts says another class")
         self.again.setToolTip("Only what a model found after you had rejected or deleted it; confirm takes it back")
         self.disputed.clicked.connect(lambda on: session.set_filter(only_disputed=on))
         self.again.clicked.connect(lambda on: session.set_filter(only_again=on))
+        self.listed.setToolTip("Only findings of the list that is open, such as those that a model missed")
+        self.listed.clicked.connect(lambda: session.set_filter(numbers=None))
         self._finders = QVBoxLayout()
         self._finders.setSpacing(4)
         self.fault = QLabel()
@@ -75,7 +77,7 @@ class FilterPanel(QWidget):
         found = QLabel("Found by")
         grid.addWidget(found, 2, 0, Qt.AlignmentFlag.AlignTop)
         grid.addLayout(self._finders, 2, 1)
-        for place, box in enumerate((self.disputed, self.again), start=3):
+        for place, box in enumerate((self.disputed, self.again, self.listed), start=3):
             grid.addWidget(box, place, 1)
         column = QVBoxLayout(self)
         column.setContentsMargins(12, 12, 12, 12)
@@ -104,6 +106,9 @@ class FilterPanel(QWidget):
         ):
             box.setText(f"{words}  ({count_text(int(has_flag(rows, flag).sum()))})")
             box.setChecked(on)
+        self.listed.setVisible(shown.numbers is not None)
+        self.listed.setChecked(shown.numbers is not None)
+        self.listed.setText(f"of a list  ({count_text(len(shown.numbers or ()))})")
         self.clear.setEnabled(self._session.filter_active)
 
     def _show_finders(self, shown: BoxFilter) -> None:
@@ -186,6 +191,8 @@ class FilterButton(QToolButton):
             words.append("models disagree")
         if shown.only_again:
             words.append("found again")
+        if shown.numbers is not None:
+            words.append("list")
         self.setText(f"{words[0]}{' …' if len(words) > 1 else ''} " if words else " ")
         if self.menu().isVisible():
             self.panel.refresh()
@@ -225,7 +232,7 @@ class SavedFilters(QToolButton):
         reason = self._session.why_not_write()
         save = menu.addAction(theme.icon("content-save-outline"), "Save this filter as…", self.save)
         save.setEnabled(not reason)
-        save.setToolTip(reason or "Class, state, confidence, size, found by, what models say, text, chosen")
+        save.setToolTip(reason or "Class, state, confidence, size, found by, what models say, list, text, chosen")
         show_all = menu.addAction(theme.icon("filter-off-outline"), "Show all findings", self._session.clear_filter)
         show_all.setEnabled(self._session.filter_active)
         if saved:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 from superqt import QFlowLayout
 
@@ -16,6 +16,7 @@ from microscope_qc.app.panels.learn.examples import ExampleGrid
 from microscope_qc.app.panels.learn.run import Follow, LearnRun
 from microscope_qc.app.panels.learn.settings import TrainSettingsForm
 from microscope_qc.app.panels.learn.supply import SupplyView
+from microscope_qc.app.panels.learn.verdict import Verdict
 from microscope_qc.app.widgets.job_bar import JobBar
 from microscope_qc.app.widgets.parts import column_of, heading, note, scrolled, sentence
 from microscope_qc.core.wording import duration_text, elapsed_text
@@ -24,6 +25,7 @@ from microscope_qc.workflows.learning.supply import outcome
 
 if TYPE_CHECKING:
     from microscope_qc.app.base.jobs import JobRunner
+    from microscope_qc.app.session.measuring import Measuring
     from microscope_qc.app.session.session import Session
 
 SIDE_PX = 344
@@ -37,9 +39,16 @@ class LearnPage(QWidget):
 
     label_requested = Signal()
     model_used = Signal()
+    all_requested = Signal(object)  # what is known of the model in this folder
 
     def __init__(
-        self, session: Session, jobs: JobRunner, parent: QWidget | None = None, *, follow: Follow | None = None
+        self,
+        session: Session,
+        jobs: JobRunner,
+        measuring: Measuring,
+        parent: QWidget | None = None,
+        *,
+        follow: Follow | None = None,
     ) -> None:
         super().__init__(parent)
         self.setObjectName("learn")
@@ -55,7 +64,7 @@ class LearnPage(QWidget):
             QPushButton("Stop and keep best"),
             QPushButton("Cancel"),
         )
-        self.go_on, self.use = QPushButton("Continue"), QPushButton("Use this model")
+        self.go_on, self.verdict = QPushButton("Continue"), Verdict(session, measuring)
         self.bar, self.story = JobBar(), sentence()
         self.title, self.result, self.notes = heading(""), sentence(), note()
         self.loss, self.score = CurveChart("Loss"), CurveChart("Score (mAP50)", highest=1.0)
@@ -94,10 +103,7 @@ class LearnPage(QWidget):
         charts.addWidget(self.loss, 0, 0)
         charts.addWidget(self.score, 0, 1)
         self.result.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
-        head = QHBoxLayout()
-        head.addWidget(self.result, 1)
-        head.addWidget(self.use, 0, Qt.AlignmentFlag.AlignTop)
-        right = column_of(self.title, head)
+        right = column_of(self.title, self.result, self.verdict)
         right.addLayout(charts)
         right.addWidget(self.legend)
         right.addWidget(self.examples, 1)
@@ -110,15 +116,15 @@ class LearnPage(QWidget):
         row.addLayout(right, 1)
 
     def _connect(self) -> None:
-        for button in (self.train, self.use):
-            button.setProperty("primary", "true")
+        self.train.setProperty("primary", "true")
         self.train.clicked.connect(self._on_train_clicked)
         self.go_on.clicked.connect(self._on_go_on_clicked)
         self.pause.clicked.connect(self.run.pause)
         self.keep.clicked.connect(self._on_keep_clicked)
         self.cancel.clicked.connect(self._on_cancel_clicked)
         self.label.clicked.connect(self.label_requested)
-        self.use.clicked.connect(self._on_use_clicked)
+        self.verdict.model_used.connect(self.model_used)
+        self.verdict.all_requested.connect(self.all_requested)
         self.pause.setToolTip("What was learned is kept; continue later")
         self.keep.setToolTip("Ends it now with the best that it has learned so far, measured")
         self.go_on.setToolTip("Goes on where it was, with what it began with")
@@ -197,7 +203,9 @@ class LearnPage(QWidget):
         self.examples.setVisible(bool(self.run.examples))
         self.title.setText("" if training is None else training.name)
         done = training is not None and training.card is not None and not self.run.running
-        self.use.setVisible(done)
+        self.verdict.setVisible(done)
+        if done and training is not None and training.card is not None:
+            self.verdict.show_model(training.folder, training.card)
         if training is None:
             said = (
                 ""
@@ -251,12 +259,3 @@ class LearnPage(QWidget):
             return
         self._sure = False
         self.run.cancel()
-
-    def _on_use_clicked(self) -> None:
-        """Put the model in use, as a step of the history: detections take it."""
-        training, project = self.run.training, self._session.project
-        if training is None or training.card is None or project is None or not self._session.can_write:
-            return
-        project.models.use(str(training.folder), name=training.card.name)
-        self._session.notice.emit(f"{training.card.name} is in use. Undo takes it back.")
-        self.model_used.emit()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QWidget
@@ -11,14 +12,24 @@ from microscope_qc.app.panels.spec import PanelSpec
 
 if TYPE_CHECKING:
     from microscope_qc.app.context import Context
+    from microscope_qc.workflows.learning.which_findings import Spot
 
 
 def _make(context: Context, parent: QWidget) -> QWidget:
     from microscope_qc.app.panels.models.panel import ModelsPanel
 
-    panel = ModelsPanel(context.session, context.jobs, parent)
+    panel = ModelsPanel(context.session, context.jobs, context.session.measuring, parent)
     panel.review_requested.connect(lambda: context.navigator.use_workspace("review"))
+    panel.spot_requested.connect(partial(_show_spot, context))
     return panel
+
+
+def _show_spot(context: Context, spot: Spot) -> None:
+    """Show a place where there is no finding, on its slide."""
+    context.navigator.show_canvas()
+    context.session.show_slide(spot.slide)
+    canvas = context.canvas
+    canvas.set_view(canvas.view.fitted(*spot.box, margin=6.0))
 
 
 def _open(context: Context) -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QSize, Qt, QUrl, Signal
+from qtpy.QtGui import QImage
 from qtpy.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
@@ -30,11 +28,16 @@ from qtpy.QtWidgets import (
 from microscope_qc.app.base import theme
 from microscope_qc.app.base.refresh import Refresh
 from microscope_qc.app.base.signals import link
-from microscope_qc.app.panels.models.text import ONLY_LINK, comparison_text, model_text
+from microscope_qc.app.panels.models.evaluation import PAGE_LINK, evaluation_pictures, evaluation_text
+from microscope_qc.app.panels.models.text import OPEN_LINK, SPOT_LINK, comparison_text, model_text
+from microscope_qc.app.session.measuring import LOOK_MS, Measuring
 from microscope_qc.core.errors import InputError, MicroscopeQCError
 from microscope_qc.core.jobs import Job
-from microscope_qc.workflows.models.compare import numbers_of
+from microscope_qc.ml.evaluation.outcomes import Outcome
+from microscope_qc.workflows.learning.which_findings import ListedPlaces
+from microscope_qc.workflows.models.compare import disagreement_places
 from microscope_qc.workflows.models.in_child import run_command
+from microscope_qc.workflows.models.kept_evaluation import copy_page
 from microscope_qc.workflows.models.package import SUFFIX, export_model
 from microscope_qc.workflows.models.shelf import (
     ModelEntry,
@@ -51,8 +54,8 @@ if TYPE_CHECKING:
     from microscope_qc.app.session.session import Session
 
 ENTRY = Qt.ItemDataRole.UserRole
+MEASURED_ON = "that are kept for the test, else on those that were held out"
 REFRESH_MS = 100
-_LONGEST_SEARCH = 1000
 
 
 def ask_name(parent: QWidget, title: str, offered: str) -> str:
@@ -73,21 +76,41 @@ def ask_delete(parent: QWidget, name: str) -> bool:
     return box.clickedButton() is delete
 
 
+class ModelText(QTextBrowser):
+    """What is known of a model; ``pictures`` are those that its text shows, by their addresses."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pictures: dict[str, QImage] = {}
+        self.setOpenLinks(False)
+        self.setFrameShape(QTextBrowser.Shape.NoFrame)
+
+    def loadResource(self, kind: int, name: QUrl | str) -> Any:
+        """Qt: a picture of the text."""
+        return self.pictures.get(QUrl(name).toString()) or super().loadResource(kind, name)
+
+
 class ModelsPanel(QWidget):
-    """The models at hand. ``review_requested`` asks for the review page, whose filter is set.
+    """The models at hand.
+
+    ``review_requested`` asks for the review page, whose filter is set; ``spot_requested`` for a place on a slide.
 
     Parameters
     ----------
+    measuring
+        Evaluates and compares.
     command
         Runs a command of the program in a process of its own; replaced in tests.
     """
 
     review_requested = Signal()
+    spot_requested = Signal(object)
 
     def __init__(
         self,
         session: Session,
         jobs: JobRunner,
+        measuring: Measuring,
         parent: QWidget | None = None,
         *,
         command: Callable[..., Job[None]] = run_command,
@@ -98,16 +121,14 @@ class ModelsPanel(QWidget):
         self.setObjectName("models")
         self._session, self._jobs, self._command = session, jobs, command
         self._ask_name, self._ask_delete = name_asked, delete_asked
-        self._generation = 0
-        self._compared: dict[str, dict[str, Any]] = {}  # comparisons with the model in use, by folder of the new one
+        self.measuring, self._generation = measuring, 0
         self.list = QListWidget()
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.list.setTextElideMode(Qt.TextElideMode.ElideRight)
-        self.about = QTextBrowser()
-        self.about.setOpenLinks(False)
-        self.about.setFrameShape(QTextBrowser.Shape.NoFrame)
+        self.about = ModelText()
         self.use = QPushButton("Use this model")
         self.use.setProperty("primary", True)
+        self.evaluate = QPushButton("Evaluate")
         self.compare = QPushButton("Compare with the model in use")
         self.more = QToolButton()
         self.more.setText("More")
@@ -119,6 +140,11 @@ class ModelsPanel(QWidget):
         for signal in (session.project_changed, session.model_in_use_changed, session.runs_changed):
             link(self, signal, self._due.soon)
         link(self, theme.SWITCH.switched, self._show)
+        measuring.changed.connect(self._show)
+        measuring.asked.connect(self.refresh)  # it may be new
+        self._look_again = Refresh(self, self._look, after_ms=LOOK_MS)
+        for signal in (session.history_changed, session.project_changed):
+            link(self, signal, self._look_again.soon)
         self._due.now()
 
     def _build(self) -> None:
@@ -128,11 +154,14 @@ class ModelsPanel(QWidget):
             ("Export to a file…", self.export), ("Write as ONNX…", self.write_onnx),
         ):  # fmt: skip
             menu.addAction(words, act)
+        menu.addSeparator()
+        self.page = menu.addAction("Save page of the evaluation…", self.save_page)
         self.more.setMenu(menu)
         self.use.clicked.connect(self.use_chosen)
+        self.evaluate.clicked.connect(self.evaluate_chosen)
         self.compare.clicked.connect(self.compare_chosen)
         self.take_in.clicked.connect(self.import_file)
-        self.list.currentItemChanged.connect(lambda *_: self._show())
+        self.list.currentItemChanged.connect(self._on_chosen)
         self.about.anchorClicked.connect(self._on_link)
         left, right = QWidget(), QWidget()
         column = QVBoxLayout(left)
@@ -140,7 +169,7 @@ class ModelsPanel(QWidget):
         column.addWidget(self.list, 1)
         column.addWidget(self.take_in)
         buttons = QHBoxLayout()
-        for button in (self.use, self.compare, self.more):
+        for button in (self.use, self.evaluate, self.compare, self.more):
             buttons.addWidget(button)
         buttons.addStretch(1)
         column = QVBoxLayout(right)
@@ -197,12 +226,23 @@ class ModelsPanel(QWidget):
             if entry.in_use:
                 item.setIcon(theme.icon("check-circle"))
             self.list.addItem(item)
-        wanted = before.folder if before is not None else next((e.folder for e in entries if e.in_use), None)
+        wanted, self.measuring.wanted = self.measuring.wanted, None
+        if wanted is None:
+            wanted = before.folder if before is not None else next((e.folder for e in entries if e.in_use), None)
         if wanted is not None:
             self.choose(wanted)
         if self.list.currentRow() < 0:
             self.list.setCurrentRow(0)
         self._show()
+
+    def _on_chosen(self, *_: object) -> None:
+        self._look()
+        self._show()
+
+    def _look(self) -> None:
+        entry = self.chosen
+        if entry is not None:
+            self.measuring.look(entry.folder)
 
     def _show(self) -> None:
         entry, project = self.chosen, self._session.project
@@ -212,18 +252,34 @@ class ModelsPanel(QWidget):
         self.use.setEnabled(bool(can_use))
         self.use.setToolTip("Detections of this project take it; undo takes it back" if can_use else "")
         other = self.in_use
-        self.compare.setEnabled(bool(known and project is not None and other is not None and other != entry))
-        self.compare.setToolTip(
-            "Measures both on the same slides: what was kept for the test, else what was held out"
-            if self.compare.isEnabled()
-            else "Put a model in use first, then choose another one here"
+        why = "One measurement at a time: it is running." if self.measuring.handle is not None else ""
+        self.evaluate.setEnabled(known and project is not None and not why)
+        self.evaluate.setToolTip(why or f"Measures it on the slides {MEASURED_ON}")
+        self.compare.setEnabled(
+            bool(known and project is not None and other is not None and other != entry and not why)
         )
+        self.compare.setToolTip(
+            f"Measures both on the same slides {MEASURED_ON}"
+            if self.compare.isEnabled()
+            else why or "Put a model in use first, then choose another one here"
+        )
+        self._show_about(entry)
+
+    def _show_about(self, entry: ModelEntry | None) -> None:
+        kept = None if entry is None else self.measuring.evaluation(entry.folder)
+        self.evaluate.setText("Evaluate" if kept is None else "Evaluate again")
+        self.page.setEnabled(kept is not None)
         if entry is None:
             self.about.setHtml("There is no model on this computer yet. Training makes one.")
             return
-        compared = self._compared.get(str(entry.folder))
-        text = "" if compared is None else comparison_text(compared, in_project=True) + "<hr>"
-        self.about.setHtml(text + model_text(entry))
+        project, compared = self._session.project, self.measuring.comparison(entry.folder)
+        slides = {} if project is None else {slide.id: slide.name for slide in project.slides}
+        parts = [] if compared is None else [comparison_text(compared, slides)]
+        if kept is not None:
+            colours = {one.code: one.colour for one in self._session.classes}
+            self.about.pictures = evaluation_pictures(kept, colours, ratio=self.devicePixelRatioF())
+            parts.append(evaluation_text(kept, stale=self.measuring.is_stale(entry.folder), slides=slides))
+        self.about.setHtml("<hr>".join([*parts, model_text(entry)]))
 
     # -- what the user does ------------------------------------------------------------------------------------------
 
@@ -234,27 +290,29 @@ class ModelsPanel(QWidget):
             use_model(project, entry)
             self._session.notice.emit(f"{entry.name} is in use. Undo takes it back.")
 
+    def evaluate_chosen(self) -> None:
+        """Measure the chosen model on what the project has kept to measure on."""
+        entry = self.chosen
+        if entry is not None:
+            self.measuring.evaluate(entry.folder, entry.name)
+
     def compare_chosen(self) -> None:
         """Compare the chosen model with the one in use, on what the project has kept to measure on."""
-        entry, other, project = self.chosen, self.in_use, self._session.project
-        if entry is None or other is None or project is None:
+        entry = self.chosen
+        if entry is not None:
+            self.measuring.compare(entry.folder, entry.name)
+
+    def save_page(self) -> None:
+        """Write the page about the evaluation of the chosen model."""
+        entry = self.chosen
+        kept = None if entry is None else self.measuring.evaluation(entry.folder)
+        if entry is None or kept is None:
             return
-        folder = Path(tempfile.mkdtemp(prefix="models-"))
-        out = folder / "comparison.json"
-        arguments = ["models", "compare", str(entry.folder), str(other.folder), str(project.path), "--out", str(out)]
-
-        def done(_: None) -> None:
-            try:
-                self._compared[str(entry.folder)] = json.loads(out.read_text(encoding="utf-8"))
-            finally:
-                shutil.rmtree(folder, ignore_errors=True)
-            self._show()
-
-        def failed(error: BaseException) -> None:
-            shutil.rmtree(folder, ignore_errors=True)
-            self._on_failed(error)
-
-        self._jobs.run(self._command(arguments), f"Comparing {entry.name} with {other.name}", done, failed)
+        out, _ = QFileDialog.getSaveFileName(self, "Save page", f"{entry.name}.html", "Pages (*.html)")
+        if out:
+            self._jobs.call(
+                lambda: copy_page(kept, out), lambda path: self._say(f"{path} is written."), self._on_failed
+            )
 
     def rename(self) -> None:
         """Ask for another name."""
@@ -323,26 +381,28 @@ class ModelsPanel(QWidget):
         self._jobs.run(job, f"Importing {Path(file).name}", lambda _: self.refresh(), self._on_failed)
 
     def _on_link(self, url: QUrl) -> None:
-        """Show in Review where only one of the models was right."""
-        entry, project = self.chosen, self._session.project
+        """Show in Review which findings are meant, or on the canvas a place without one."""
         text = url.toString(QUrl.ComponentFormattingOption.FullyDecoded)
-        if entry is None or project is None or not text.startswith(ONLY_LINK):
-            return
-        kind = text.removeprefix(ONLY_LINK)
-        known = self._compared.get(str(entry.folder), {}).get("disagreements", [])
-        numbers = numbers_of(project, [one for one in known if one["kind"] == kind])
-        search = "number="
-        for number in numbers:
-            if len(search) + len(str(number)) + 1 > _LONGEST_SEARCH:
-                self._say(f"The first {search.count(',') + 1} of {len(numbers)} findings are shown.")
-                break
-            search += f"{'' if search.endswith('=') else ','}{number}"
-        if not numbers:
-            self._say("These findings are no longer there.")
-            return
-        self._session.clear_filter()
-        self._session.set_filter(text=search)
-        self.review_requested.emit()
+        if text.startswith(PAGE_LINK):
+            self.save_page()
+        elif text.startswith(OPEN_LINK):
+            self.measuring.show_findings(self._places(text.removeprefix(OPEN_LINK)))
+            self.review_requested.emit()
+        elif text.startswith(SPOT_LINK):
+            number, _, what = text.removeprefix(SPOT_LINK).partition(":")
+            spots = self._places(what).spots
+            if int(number) < len(spots):
+                self.spot_requested.emit(spots[int(number)])
+
+    def _places(self, what: str) -> ListedPlaces:
+        """ListedPlaces that a link names: an outcome of the evaluation, or a kind of disagreement."""
+        entry = self.chosen
+        if entry is None:
+            return ListedPlaces()
+        kept, compared = self.measuring.evaluation(entry.folder), self.measuring.comparison(entry.folder)
+        if kept is not None and what in kept.places:
+            return kept.places[Outcome(what)]
+        return ListedPlaces() if compared is None else disagreement_places(compared["disagreements"], what)
 
     def _on_made(self, entry: ModelEntry) -> None:
         self._say(f"{entry.name} is in {entry.folder}.")

@@ -7,30 +7,37 @@ from html import escape
 from typing import Any
 
 from microscope_qc.app.base import theme
+from microscope_qc.core.wording import UNKNOWN, count_text, things
+from microscope_qc.workflows.learning.which_findings import ListedPlaces
 from microscope_qc.workflows.models.about import about_model, figure
+from microscope_qc.workflows.models.compare import disagreement_places
 from microscope_qc.workflows.models.shelf import ModelEntry
 
-ONLY_LINK = "only:"
-"""Links in a comparison begin so, and go on with a kind of disagreement."""
+OPEN_LINK, SPOT_LINK = "open:", "spot:"
+"""Links begin so: findings that open in Review, and a place that opens on the canvas."""
+MOST_SPOTS = 60
+CLASS_FIGURES = {
+    "precision": "Precision", "recall": "Recall", "f1": "F1", "ap50": "AP50", "auroc": "AUROC", "auprc": "AUPRC",
+}  # fmt: skip
 
 
 def model_text(entry: ModelEntry) -> str:
     """Facts of a model, and its scores for every class."""
     about = about_model(entry)
     where = f"{entry.place.words}{', in use' if entry.in_use else ''}"
-    lines = [f"<p><b>{escape(entry.name)}</b> {_quiet(where)}</p>", "<table cellspacing='0'>"]
+    lines = [f"<p><b>{escape(entry.name)}</b> {quiet(where)}</p>", "<table cellspacing='0'>"]
     lines += [
-        f"<tr><td style='padding-right:12px'>{_quiet(name)}</td><td>{escape(text)}</td></tr>"
+        f"<tr><td style='padding-right:12px'>{quiet(name)}</td><td>{escape(text)}</td></tr>"
         for name, text in about.facts
     ]
     lines.append("</table>")
     if about.scores:
         rows = [(score.code, score.name, *score.cells) for score in about.scores]
-        lines.append("<p></p>" + _table(about.columns, rows))
+        lines.append("<p></p>" + table(about.columns, rows))
     return "".join(lines)
 
 
-def comparison_text(document: Mapping[str, Any], *, in_project: bool) -> str:
+def comparison_text(document: Mapping[str, Any], slides: Mapping[int, str]) -> str:
     """The verdict, figures per class, and links to the places where the models differ."""
     new, old, found = document["new"], document["old"], document["mcnemar"]
     names = str(new["model"]), str(old["model"])
@@ -47,31 +54,44 @@ def comparison_text(document: Mapping[str, Any], *, in_project: bool) -> str:
         own = [one["per_class"][code] for one in (new, old)]
         rows.append((code, *(figure(one, name) for name in ("ap50", "precision", "recall") for one in own)))
     heads = [f"{what}, {name}" for what in ("AP50", "precision", "recall") for name in names]
-    lines.append(_table(("Class", *heads), rows))
-    lines += [f"<p>{_link(kind, count, in_project=in_project)}</p>" for kind, count in _counts(document, names)]
-    lines += [f"<p>{_quiet(str(note))}</p>" for note in document["notes"]]
+    lines.append(table(("Class", *heads), rows))
+    said = {"new": names[0], "old": names[1]}
+    for kind in dict.fromkeys(one["kind"] for one in document["disagreements"]):
+        count = sum(one["kind"] == kind for one in document["disagreements"])
+        words = " ".join(said.get(word, word) for word in kind.split())
+        links = places_links(kind, disagreement_places(document["disagreements"], kind), slides)
+        lines.append(f"<p>{count} {escape(words)}{': ' if links else ''}{links}</p>")
+    lines += [f"<p>{quiet(str(note))}</p>" for note in document["notes"]]
     return "".join(lines)
 
 
-def _counts(document: Mapping[str, Any], names: tuple[str, str]) -> list[tuple[tuple[str, str], int]]:
-    counts: dict[str, int] = {}
-    for one in document["disagreements"]:
-        counts[one["kind"]] = counts.get(one["kind"], 0) + 1
-    said = {"new": names[0], "old": names[1]}
-    return [((kind, " ".join(said.get(word, word) for word in kind.split())), count) for kind, count in counts.items()]
+def places_links(what: str, places: ListedPlaces, slides: Mapping[int, str]) -> str:
+    """Links that open findings in Review, and places without one on the slide; ``what`` names these places."""
+    said = []
+    if places.numbers:
+        said.append(link_to(OPEN_LINK + what, f"show {things(len(places.numbers), 'finding')} in Review"))
+    if places.spots:
+        shown = [
+            link_to(
+                f"{SPOT_LINK}{number}:{what}", f"{slides.get(spot.slide, UNKNOWN)} {spot.code} {spot.confidence:.2f}"
+            )
+            for number, spot in enumerate(places.spots[:MOST_SPOTS])
+        ]
+        some = f"the {MOST_SPOTS} surest of {count_text(len(places.spots))}: " if len(places.spots) > MOST_SPOTS else ""
+        said.append(f"on the slide, where there is no finding: {some}{', '.join(shown)}")
+    return "; ".join(said)
 
 
-def _link(kind: tuple[str, str], count: int, *, in_project: bool) -> str:
-    words = f"{count} {escape(kind[1])}"
-    if not in_project or kind[0].startswith("false"):  # what nobody has marked is no finding of the project
-        return words
-    return f"{words}: <a href='{ONLY_LINK}{kind[0]}' style='color:{theme.current().accent}'>show in Review</a>"
+def link_to(address: str, words: str) -> str:
+    """A link in the theme's colour."""
+    return f"<a href='{escape(address)}' style='color:{theme.current().accent}'>{escape(words)}</a>"
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    quiet = theme.current().quiet
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table under quiet heads."""
+    colour = theme.current().quiet
     lines = ["<table cellspacing='0'>", "<tr>"]
-    lines += [f"<td style='padding-right:14px; color:{quiet}'>{escape(head)}</td>" for head in heads]
+    lines += [f"<td style='padding-right:14px; color:{colour}'>{escape(head)}</td>" for head in heads]
     lines.append("</tr>")
     for row in rows:
         cells = "".join(f"<td style='padding-right:14px'>{escape(cell)}</td>" for cell in row)
@@ -79,5 +99,6 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "".join([*lines, "</table>"])
 
 
-def _quiet(text: str) -> str:
+def quiet(text: str) -> str:
+    """Text of second importance."""
     return f"<span style='color:{theme.current().quiet}'>{escape(text)}</span>"
