@@ -178,6 +178,7 @@ class Measuring(QObject):
         if not len(places.numbers) or session.project is None:
             return
         session.clear_filter()
+        session.selection.clear()  # the first of them is looked at next
         session.set_filter(numbers=frozenset(places.numbers))
         if len(session.project.slides) > 1:
             session.scope.set_kind(ScopeKind.ALL)

@@ -221,8 +221,10 @@ def test_an_evaluation_is_shown_kept_and_opens_in_review(
         theme.SWITCH.switched.emit()
         assert ours | {theme.DARK.base} <= colours() and light not in colours()
 
+    session.selection.set(ids[4:5])
     with qtbot.waitSignal(panel.review_requested):
         follow(panel, "missed (3)")
+    assert session.selection.current is None, "the first of them is looked at next"
     assert session.scoped.shown.rows()["id"].tolist() == ids[:3] and session.scope.kind == "all"
     with qtbot.waitSignal(panel.spot_requested) as asked:
         follow(panel, "S2 ACP 0.80")
