@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from microscope_qc.cli.parts import DATASET, add_slides, number, say_left_out, slides_of, whole_number
+from microscope_qc.cli.parts import DATASET, KEEP_BAD, add_slides, number, say_left_out, slides_of, whole_number
 from microscope_qc.cli.planes import add_plane_options, plane_choice
 
 
@@ -86,9 +86,11 @@ def _register_card(commands: Any) -> None:
         "card",
         help="what is in a data set, how it is divided, what is left out",
         description="Say what a data set holds: counts of each class and part, sizes, pixel sizes, its fingerprint, "
-        "and by name what is left out: copies, pictures that are damaged or show nothing, boxes that cannot be used.",
+        "and by name what is left out: copies, pictures that are damaged, show nothing or are out of focus, boxes that "
+        "cannot be used.",
     )
     card.add_argument("sources", metavar="DATASET", nargs="+", help=DATASET)
+    card.add_argument("--keep-bad", action="store_true", help=KEEP_BAD)
     card.add_argument("--html", type=Path, metavar="FILE", help="write a page with a chart of the classes too")
     card.add_argument("--json", action="store_true", help="print one JSON document")
     card.set_defaults(handler=_card)
@@ -188,7 +190,7 @@ def _card(args: argparse.Namespace) -> int:
     from microscope_qc.workflows.learning.card import dataset_card
     from microscope_qc.workflows.learning.pages import write_card_page
 
-    card = run(dataset_card(args.sources), args)
+    card = run(dataset_card(args.sources, keep_bad=args.keep_bad), args)
     if args.html is not None:
         write_card_page(args.html, card)
     if args.json:

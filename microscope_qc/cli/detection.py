@@ -167,6 +167,8 @@ def _detect(args: argparse.Namespace) -> int:
 
 def _detected_json(done: ManyDetected, model: str, confidence: float, *, one: bool) -> dict[str, Any]:
     """One object for each slide and a total; for a single slide its own fields once more, as they always were."""
+    from microscope_qc.project.runs.speed import notes_of
+
     slides = [
         {
             "run": result.run_id, "slide": slide.name, "model": model, "state": result.state, "tiles": result.tiles,
@@ -174,7 +176,7 @@ def _detected_json(done: ManyDetected, model: str, confidence: float, *, one: bo
             "confidence": confidence, "seconds": round(result.seconds, 2),
             "seconds_before": round(result.seconds_before, 2), "share_skipped": result.share_skipped,
             "looks": _scan_area_json(area), "looked_at": result.status.get("looked_at", ""),
-            "speed": _speed(result.status), "pixel_fit": result.pixel_fit,
+            "speed": _speed(result.status), "pixel_fit": result.pixel_fit, "notes": notes_of(result.status),
         }
         for slide, area, result in ((one.slide, one.area, one.result) for one in done.slides)
     ]  # fmt: skip
@@ -219,6 +221,7 @@ def _print_detected(done: ManyDetected, project: Path, confidence: float, *, one
 def _batch(args: argparse.Namespace) -> int:
     from microscope_qc.cli.progress import print_json, run
     from microscope_qc.core.errors import InputError, MicroscopeQCError
+    from microscope_qc.project.runs.speed import notes_of
     from microscope_qc.workflows.detection.batch import batch, require_mask_for_each
     from microscope_qc.workflows.detection.run import choose_model
     from microscope_qc.workflows.models.shelf import named_model
@@ -244,7 +247,7 @@ def _batch(args: argparse.Namespace) -> int:
                 {
                     "project": path, "slide": name, "run": result.run_id, "tiles": result.tiles,
                     "finds": result.findings, "shown": result.shown, "damaged_tiles": result.damaged_tiles,
-                    "looks": _scan_area_json(area), "pixel_fit": result.pixel_fit,
+                    "looks": _scan_area_json(area), "pixel_fit": result.pixel_fit, "notes": notes_of(result.status),
                 }
                 for (path, name, result), area in zip(done.slides, done.areas, strict=True)
             ],

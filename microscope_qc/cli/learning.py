@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from microscope_qc.cli.parts import DATASET, add_slides, number, slides_of, whole_number
+from microscope_qc.cli.parts import DATASET, KEEP_BAD, add_slides, number, slides_of, whole_number
 from microscope_qc.core.errors import Cancelled, InputError
 
 
@@ -95,6 +95,7 @@ def _register_train(subparsers: Any) -> None:
     train.add_argument("--trained-on", default="", metavar="TEXT", help="one line about the data for the model's card")
     train.add_argument("--device", default="auto", metavar="auto|cpu|cuda:0")
     add_slides(train)
+    train.add_argument("--keep-bad", action="store_true", help=KEEP_BAD)
     train.add_argument("--overwrite", action="store_true", help="replace a finished model in MODEL")
     train.add_argument(
         "--finish", action="store_true", help="end an interrupted training now, with the best model so far"
@@ -155,7 +156,7 @@ def _train(args: argparse.Namespace) -> int:
         pixel_size_um=args.pixel_size, learning_rate=args.learning_rate, crop_px=args.crop, tile_px=args.tile,
         overlap_px=args.overlap, validate_every=args.validate_every, patience=args.patience, device=args.device,
         minutes=args.minutes, network_settings=backbone, tell=tell, slide_ids=_slides(args),
-        end_now=lambda: args.finish,
+        keep_bad=args.keep_bad, end_now=lambda: args.finish,
     )  # fmt: skip
     try:
         card = run(job, args)

@@ -70,6 +70,7 @@ def register(subparsers: Commands) -> None:
     compare.add_argument("--iou", type=number, default=0.5, metavar="X", help="overlap that counts as found (0.5)")
     compare.add_argument("--device", default="auto", metavar="auto|cpu|cuda:0")
     compare.add_argument("--out", type=Path, metavar="FILE.json", help="write everything as JSON, too")
+    compare.add_argument("--html", type=Path, metavar="FILE", help="write a page with pictures of where they differ")
     _add_project(compare)
 
 
@@ -262,6 +263,7 @@ def _compare(args: argparse.Namespace) -> int:
     from microscope_qc.cli.progress import print_json, run
     from microscope_qc.core.files import atomic_write
     from microscope_qc.workflows.models.compare import compare_models
+    from microscope_qc.workflows.models.comparison_page import write_comparison_page
     from microscope_qc.workflows.models.shelf import find_model
 
     share_processor()
@@ -270,6 +272,8 @@ def _compare(args: argparse.Namespace) -> int:
     done = run(compare_models(new, old, args.dataset, iou=args.iou, device=args.device), args)
     if args.out is not None:
         atomic_write(args.out, json.dumps(done.document(), ensure_ascii=False, indent=2) + "\n")
+    if args.html is not None:
+        run(write_comparison_page(args.html, done), args)
     if args.json:
         print_json(done.document())
         return 0

@@ -26,6 +26,7 @@ DATASET = (
     "folder for each class, or laid out like MVTec AD; or a file of annotations"
 )
 """What can be learned from or measured on, for the help."""
+KEEP_BAD = "keep pictures that are out of focus or mostly black or white, unlike the others (default: leave them out)"
 Cell = str | int | float | bool | None
 
 

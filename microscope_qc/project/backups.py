@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from microscope_qc.core.errors import InputError, ProjectError, ReadOnlyProjectError
-from microscope_qc.core.files import WriteError, atomic_path
+from microscope_qc.core.errors import InputError, MicroscopeQCError, ProjectError, ReadOnlyProjectError
+from microscope_qc.core.files import WriteError, atomic_path, write_error
 from microscope_qc.project.database import CHECK_HINT, DATABASE_NAME, Database, DiskFullError, connect
 from microscope_qc.project.owner import OwnerLock
 
 FOLDER = "backups"
+RESTORED_NAME = "project.restored.sqlite"
+"""A backup that is to be the database, complete, while that one is moved aside."""
 KEPT = 5
 HOUR_S = 3600.0
 _STAMP = "%Y%m%d-%H%M%S"
@@ -154,6 +156,8 @@ def restore(folder: Path, name: str, *, program: str = "command") -> list[str]:
         When there is no such backup, or it is damaged.
     ReadOnlyProjectError
         When somebody has the project open.
+
+    Where it is interrupted, the next start goes on, see :func:`finish_restoring`.
     """
     chosen = next((file for file in backup_files(folder) if name in (file.name, file.stem, _name(file))), None)
     if chosen is None:
@@ -164,19 +168,51 @@ def restore(folder: Path, name: str, *, program: str = "command") -> list[str]:
     lock = OwnerLock(folder, program=program)
     lock.acquire()
     try:
-        with atomic_path(folder / DATABASE_NAME) as temporary:
+        made = made_at(chosen)
+        with atomic_path(folder / RESTORED_NAME) as temporary:
             shutil.copyfile(chosen, temporary)  # before anything else is touched: there may be no room for it
-            kept = _set_aside(folder)
-            _remove_journals(folder)
-        return [f"{folder.stem} is now as in the backup of {made_at(chosen):%Y-%m-%d %H:%M}.", kept]
+        return [f"{folder.stem} is now as in the backup of {made:%Y-%m-%d %H:%M}.", _put_in_place(folder)]
     finally:
         lock.release()
+
+
+def finish_restoring(folder: Path, *, program: str = "command") -> None:
+    """Go on with :func:`restore` where it was interrupted, if it was and nobody else is at it."""
+    if not (folder / RESTORED_NAME).exists():
+        return
+    lock = OwnerLock(folder, program=program)
+    try:
+        lock.acquire()
+    except ReadOnlyProjectError:
+        return
+    try:
+        if (folder / RESTORED_NAME).exists():  # nobody has finished it meanwhile
+            _log.warning("Going back to a backup of %s was interrupted; %s", folder, _put_in_place(folder))
+    finally:
+        lock.release()
+
+
+def _put_in_place(folder: Path) -> str:
+    """Keep the database, and put the one that waits in its place; return a sentence about what was there before."""
+    file, waiting = folder / DATABASE_NAME, folder / RESTORED_NAME
+    try:
+        kept = _set_aside(folder, asked=datetime.fromtimestamp(waiting.stat().st_mtime))
+        _remove_journals(folder)
+        waiting.replace(file)
+    except (MicroscopeQCError, OSError) as error:
+        if file.exists():  # it is not tried again by itself
+            waiting.unlink(missing_ok=True)
+        if isinstance(error, MicroscopeQCError):
+            raise
+        raise write_error(file, error) from error
+    return kept
 
 
 def move_aside(folder: Path, name: str) -> Path:
     """Give the database another name, with the files beside it; an old journal must not be applied to its successor."""
     file = folder / DATABASE_NAME
-    aside = _free(file.with_name(name))
+    aside = file.with_name(name)
+    aside = _free(aside) if file.exists() else aside
     for ending in ("", "-wal", "-shm", "-journal"):
         part = file.with_name(file.name + ending)
         if part.exists():
@@ -197,8 +233,11 @@ def is_damaged(file: Path) -> bool:
         return str(getattr(error, "sqlite_errorname", "")).startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB"))
 
 
-def _set_aside(folder: Path) -> str:
-    """Make a backup of the database as it is; where that cannot be done, keep it under another name."""
+def _set_aside(folder: Path, *, asked: datetime) -> str:
+    """Make a backup of the database as it is; where that cannot be done, keep it under another name.
+
+    That name says when it was ``asked`` for: what was moved only in part is moved there in the end.
+    """
     try:
         database = Database(folder)
         try:
@@ -210,7 +249,7 @@ def _set_aside(folder: Path) -> str:
             return f"What was there before is the backup {_name(kept)}."
     except (ProjectError, WriteError) as error:
         _log.warning("No backup of %s was made: %s", folder, error)
-    aside = move_aside(folder, f"project.before-{datetime.now().strftime(_STAMP)}.sqlite")
+    aside = move_aside(folder, f"project.before-{asked.strftime(_STAMP)}.sqlite")
     return f"What was there before is kept as {aside.name}."
 
 

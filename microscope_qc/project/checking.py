@@ -128,6 +128,7 @@ def restore_when_damaged(folder: Path, *, program: str = "command") -> list[str]
     file, salvaged_file = folder / DATABASE_NAME, folder / SALVAGED_NAME
     if not folder.is_dir() or not (file.exists() or salvaged_file.exists() or (folder / backups.FOLDER).is_dir()):
         raise ProjectError(f"There is no project {folder}.", hint="A project is a folder NAME.mqc.")
+    backups.finish_restoring(folder, program=program)
     if not backups.is_damaged(file):
         return []
     lock = OwnerLock(folder, program=program)

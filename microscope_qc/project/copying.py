@@ -19,6 +19,10 @@ from microscope_qc.project.records import RunRecord
 from microscope_qc.project.runs.plan import PLAN_NAME, plan_of, write_plan
 from microscope_qc.project.store import Store
 
+MODELS = "models"
+_MODEL_FILES = ("model.json", "weights.safetensors")
+"""A training that has not ended lacks one of them."""
+
 
 @dataclass(slots=True)
 class ProjectCopy:
@@ -29,7 +33,7 @@ class ProjectCopy:
 
 
 def copy_project(project: Project, path: Path | str) -> Job[ProjectCopy]:
-    """Save an open project under another name, with its history and the folders of its runs.
+    """Save an open project under another name, with its history, the folders of its runs and its finished models.
 
     The project stays open as it is. What is in its database is read through the connection that is open, which works
     where the file was deleted, too; where that fails what is in memory is written.
@@ -49,6 +53,7 @@ def copy_project(project: Project, path: Path | str) -> Job[ProjectCopy]:
     try:
         missing = _write_database(project._store, temporary)
         missing += yield from _copy_runs(project, temporary / "runs")
+        missing += yield from _copy_models(project, temporary / MODELS)
         temporary.chmod(0o755)
         if folder.exists():
             folder.rmdir()
@@ -108,3 +113,21 @@ def _copy_run(source: Path, run: RunRecord, target: Path) -> bool:
         shutil.rmtree(target, ignore_errors=True)
     write_plan(target, run.plan)
     return False
+
+
+def _copy_models(project: Project, target: Path) -> Generator[Progress, None, list[str]]:
+    """Copy the finished models as far as they can be read."""
+    source = (project.folder_now or project.path) / MODELS
+    folders = sorted(folder for folder in source.iterdir() if folder.is_dir()) if source.is_dir() else []
+    finished = [folder for folder in folders if all((folder / name).is_file() for name in _MODEL_FILES)]
+    lost = []
+    for done, folder in enumerate(finished):
+        yield Progress(done, len(finished), "models", folder.name)
+        try:
+            shutil.copytree(folder, target / folder.name)
+        except (OSError, shutil.Error):
+            shutil.rmtree(target / folder.name, ignore_errors=True)
+            lost.append(folder.name)
+    said = [f"{things(len(lost), 'model')} could not be copied: {', '.join(lost)}."] if lost else []
+    begun = len(folders) - len(finished)
+    return [*said, f"{things(begun, 'training')} that had not ended stayed behind."] if begun else said

@@ -133,6 +133,7 @@ class Project:
             When it is missing, damaged, or was made by a newer version.
         """
         folder = Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100 - a link stays a link
+        backups.finish_restoring(folder, program=program)
         _require_project(folder)
         _require_known_version(folder, write=write)
         if not write:
@@ -293,7 +294,8 @@ def _require_project(folder: Path) -> None:
     if not folder.is_dir():
         raise ProjectError(f"{folder.name} is a file, not a project.", hint="A project is a folder NAME.mqc.")
     if not (folder / DATABASE_NAME).is_file():
-        can_be_made = (folder / backups.FOLDER).is_dir() or (folder / checking.SALVAGED_NAME).is_file()
+        waiting = (backups.FOLDER, backups.RESTORED_NAME, checking.SALVAGED_NAME)
+        can_be_made = any((folder / name).exists() for name in waiting)
         hint = CHECK_HINT if can_be_made else "A project is a folder NAME.mqc."
         raise ProjectError(f"{folder.name} is not a project: {DATABASE_NAME} is missing.", hint=hint)
     if (folder / DATABASE_NAME).stat().st_size == 0:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from microscope_qc.cli import main
 from microscope_qc.project import Project
+from microscope_qc.workflows.models.comparison_page import MOST_SHOWN
 
 
 @pytest.fixture(autouse=True)
@@ -87,3 +88,23 @@ def test_two_models_are_compared(capsys: pytest.CaptureFixture[str], tmp_path: P
     document = json.loads((tmp_path / "out.json").read_text())
     assert document["new"]["model"] == "a" and document["truth"] == 18 and document["differences"]["f1"]["p"] is None
     assert main([*command, "--iou", "50"]) == 2
+
+
+def test_a_comparison_is_a_page_with_pictures_and_no_foreign_code(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    evil = "<img src=x onerror=alert(1)>"
+    data = coco_folder(tmp_path / "data", pictures=3)
+    document = json.loads((data / "annotations.json").read_text())
+    document["categories"][0]["name"] = evil
+    (data / "annotations.json").write_text(json.dumps(document))
+    for name, bias in (("a", -2.0), ("b", -6.0)):
+        untrained_model(tmp_path / "own" / name, classes=(evil, "DI"), bias=bias)
+    page = tmp_path / "page.html"
+    command = ["models", "compare", "a", "b", str(data), "--device", "cpu", "--progress", "none", "--html", str(page)]
+    assert main(command) == 0
+    text, said = page.read_text(encoding="utf-8"), capsys.readouterr().out
+    assert "<img src=x" not in text and "&lt;img src=x onerror=alert(1)&gt;" in text
+    assert "<h2>False in a</h2>" in text and "false in a:" in said
+    assert 3 <= text.count("data:image/jpeg") <= 4 * MOST_SHOWN
+    assert len(text) < 20e6

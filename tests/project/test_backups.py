@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -191,6 +194,67 @@ def test_a_backup_that_cannot_be_copied_leaves_all_as_it_is(project: Project, mo
         backups.restore(project.path, made.name)
     with Project.open(project.path) as again:
         assert stored(again) == now
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from microscope_qc.project import backups
+from microscope_qc.project.database import Database, DiskFullError
+
+folder, name, last, room = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4] == "room"
+steps = []
+
+def counted(act):
+    def acted(path, *arguments, **options):
+        if path.parent == folder and "project." in path.name:
+            if len(steps) == last:
+                os._exit(9)
+            steps.append(path)
+        return act(path, *arguments, **options)
+    return acted
+
+def no_room(*arguments):
+    raise DiskFullError("The disk is full.")
+
+for act in ("rename", "replace", "unlink"):
+    setattr(Path, act, counted(getattr(Path, act)))
+if not room:
+    Database.snapshot = no_room
+backups.restore(folder, name)
+"""
+
+
+@pytest.mark.parametrize("room", ["room", "no room"])
+def test_a_project_is_there_after_a_kill_at_any_step_of_going_back(project: Project, room: str, tmp_path: Path) -> None:
+    project.boxes.add(1, some_rows(3))
+    made = back_up(project, at_s=time.time() - 7200)
+    assert made is not None
+    then = stored(project)
+    project.boxes.add(1, some_rows(5))
+    now = stored(project)
+    reader = Project.open(project.path, write=False)  # a journal stays beside the database
+    project.close()
+    whole = tmp_path / "whole"
+    shutil.copytree(project.path, whole)
+    reader.close()
+    outcomes = []
+    for step in itertools.count():
+        copy = tmp_path / f"{step}" / project.path.name
+        shutil.copytree(whole, copy)
+        ended = subprocess.run([sys.executable, "-c", KILLED, str(copy), made.name, str(step), room], check=False)
+        with Project.open(copy) as opened:
+            outcomes.append(stored(opened))
+            assert outcomes[-1] in (then, now) and opened.check() == []
+        assert not (copy / backups.RESTORED_NAME).exists()
+        if outcomes[-1] == then:
+            backup = any(one.findings == 8 for one in backups.backups_of(copy))
+            aside = [backups._findings_in(file) for file in copy.glob("project.before-*.sqlite")]
+            assert backup or aside == [8], "nothing is thrown away"
+        if ended.returncode == 0:
+            break
+        assert ended.returncode == 9
+    assert outcomes[0] == now and outcomes[-1] == then and step > 2
 
 
 def test_what_a_killed_program_left_of_a_backup_is_removed_after_a_day(project: Project) -> None:

@@ -23,9 +23,12 @@ from learning_toys import draw, untrained_model
 
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.jobs import run_job
+from microscope_qc.ml.cards import Familiar, write_card
 from microscope_qc.ml.engine import run_model
+from microscope_qc.ml.library import load_card
 from microscope_qc.project import Project
-from microscope_qc.project.runs.journal import read_journal, read_status
+from microscope_qc.project.runs.journal import LEFT_OUT, read_journal, read_status
+from microscope_qc.project.runs.speed import notes_of
 from microscope_qc.workflows.detection.batch import _connected, batch
 from microscope_qc.workflows.detection.intake import RunIntake
 from microscope_qc.workflows.detection.run import prepare_run
@@ -118,6 +121,26 @@ def test_three_workers_find_what_one_process_finds_though_one_is_killed(
     with distributed.Client(processes=False, n_workers=1, dashboard_address=None, set_as_default=False) as client:
         again = run_job(batch([path], model, client=client, device="cpu"))
     assert again.slides[0][2].findings == len(expected), "a finished run is not repeated"
+
+
+def test_a_slide_unlike_the_training_data_is_said_before_its_results(tmp_path: Path) -> None:
+    folder = untrained_model(tmp_path / "toy", bias=-12.0)
+    learned_from = Familiar(brightness=(230, 240), contrast=(1, 2))
+    write_card(load_card(folder).model_copy(update={"familiar": learned_from}), folder)
+    path = make_project(tmp_path, "p")
+    told = []
+    with distributed.Client(processes=False, n_workers=1, dashboard_address=None, set_as_default=False) as client:
+        job = batch([path], folder, client=client, device="cpu")
+        for progress in job:
+            told.append(progress)
+            if "unlike" in progress.note:
+                (run,) = (path / "runs").iterdir()
+                assert [found for _, found in read_journal(run)[0] if found is not LEFT_OUT] == []
+    assert sum("This slide is unlike what toy learned from: it is darker" in one.note for one in told) == 1
+    with Project.open(path, write=False) as project:
+        (run,) = project.runs
+        (note,) = notes_of(read_status(run.folder))
+    assert "it is darker" in note and read_status(run.folder)["state"] == "finished"
 
 
 def test_another_cluster_on_this_computer_is_no_matter_for_a_warning() -> None:

@@ -15,7 +15,7 @@ from pydantic import JsonValue
 
 from microscope_qc.core.defect_class import CLASS_SETS
 from microscope_qc.core.errors import ModelError
-from microscope_qc.core.wording import listed, things
+from microscope_qc.core.wording import listed, plural, things
 
 if TYPE_CHECKING:
     from microscope_qc.slides import Mosaic
@@ -24,6 +24,9 @@ _NAMED = 10
 _REASONS = 5
 NO_CLASS = -1
 """Of a picture without a defect."""
+UNIFORM, BLURRED, SATURATED = "is of one grey all over", "is out of focus", "is mostly black or white"
+BAD = (UNIFORM, BLURRED, SATURATED)
+"""Why pictures that can be read are not learned from all the same."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,8 @@ class LeftOutOfData:
         marks many defects at once, is neither defect nor background.
     held
         How many places of slides were kept from their use, by reason, so that nothing is learned from and measured on.
+    kept
+        What is wrong with pictures that are in the data set all the same.
     """
 
     pictures: dict[str, str] = field(default_factory=dict)
@@ -134,15 +139,17 @@ class LeftOutOfData:
     unreviewed: int = 0
     crowds: int = 0
     held: dict[str, int] = field(default_factory=dict)
+    kept: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def joined(cls, parts: Sequence[LeftOutOfData]) -> LeftOutOfData:
         """Of several data sets together; what has one name in two of them is told apart by a number."""
         pictures: dict[str, str] = {}
         files: dict[str, str] = {}
+        kept: dict[str, str] = {}
         places: dict[str, list[str]] = {}
         for part in parts:
-            for mine, theirs in ((pictures, part.pictures), (files, part.files)):
+            for mine, theirs in ((pictures, part.pictures), (files, part.files), (kept, part.kept)):
                 for path, why in theirs.items():
                     mine[_free(path, mine)] = why
             for reason, known in part.places.items():
@@ -153,7 +160,7 @@ class LeftOutOfData:
         return cls(
             pictures, boxes, noted, places, files,
             rejected=sum(part.rejected for part in parts), unreviewed=sum(part.unreviewed for part in parts),
-            crowds=sum(part.crowds for part in parts), held=dict(held),
+            crowds=sum(part.crowds for part in parts), held=dict(held), kept=kept,
         )  # fmt: skip
 
     def counts(self) -> dict[str, JsonValue]:
@@ -170,26 +177,25 @@ class LeftOutOfData:
             "places": {reason: list(known) for reason, known in self.places.items()},
             "pictures": [{"picture": path, "why": why} for path, why in self.pictures.items()],
             "files": [{"file": path, "why": why} for path, why in self.files.items()],
+            "kept": [{"picture": path, "why": why} for path, why in self.kept.items()],
         }
 
     @property
     def picture_words(self) -> str:
         """``a.png, b.png: not found; c.png: is empty``, with some of many names."""
-        named: dict[str, list[str]] = {}
-        for path, why in self.pictures.items():
-            named.setdefault(why, []).append(path)
-        groups = list(named.items())
-        words = [f"{_some(paths)}: {why}" for why, paths in groups[:_REASONS]]
-        if len(groups) > _REASONS:
-            words.append(f"{things(sum(len(paths) for _, paths in groups[_REASONS:]), 'other')} for other reasons")
-        return "; ".join(words)
+        return _words_of(_by_reason(self.pictures))
 
     def sentences(self, pictures: int) -> list[str]:
         """What a user should know, where ``pictures`` are in the data set."""
-        said = []
-        if self.pictures:
-            count = len(self.pictures)
-            said.append(f"{count} of {things(pictures + count, 'picture')} left out. {self.picture_words}.")
+        named, kept = _by_reason(self.pictures), _by_reason(self.kept)
+        said = [_counted(why, named.pop(why), "left out") for why in BAD if why in named]
+        if named:
+            how_many = f"{sum(map(len, named.values()))}{' more' if said else ''}"
+            in_all = things(pictures + len(self.pictures), "picture")
+            said.append(f"{how_many} of {in_all} left out. {_words_of(named)}.")
+        said += [_counted(why, kept.pop(why), "learned from all the same") for why in BAD if why in kept]
+        if kept:
+            said.append(f"Learned from all the same: {_words_of(kept)}.")
         if self.held:
             said.append(f"{things(sum(self.held.values()), 'place')} left out: {self._reasons(self.held)}.")
         if self.boxes:
@@ -214,6 +220,27 @@ class LeftOutOfData:
             where = "; ".join(self.places.get(why, []))
             words.append(f"{why} ({count}: {where})" if where else f"{why} ({count})")
         return ", ".join(words)
+
+
+def _by_reason(pictures: dict[str, str]) -> dict[str, list[str]]:
+    named: dict[str, list[str]] = {}
+    for path, why in pictures.items():
+        named.setdefault(why, []).append(path)
+    return named
+
+
+def _words_of(named: dict[str, list[str]]) -> str:
+    groups = list(named.items())
+    words = [f"{_some(paths)}: {why}" for why, paths in groups[:_REASONS]]
+    if len(groups) > _REASONS:
+        words.append(f"{things(sum(len(paths) for _, paths in groups[_REASONS:]), 'other')} for other reasons")
+    return "; ".join(words)
+
+
+def _counted(why: str, names: list[str], what: str) -> str:
+    """``2 pictures are out of focus and are left out: a.png, b.png.``"""
+    verb = plural(len(names), "is", "are")
+    return f"{things(len(names), 'picture')} {verb} {why.removeprefix('is ')} and {verb} {what}: {_some(names)}."
 
 
 def _free(path: str, taken: Container[str]) -> str:

@@ -136,7 +136,7 @@ def _work(
                 tiles_skipped=total - len(tiles), share_skipped=round(1 - len(tiles) / max(1, total), 4),
                 looked_at=pipeline.looked_at,
             )  # fmt: skip
-            said = _unlike(pipeline, tiles)
+            said = unlike_training_data(pipeline, tiles)
             if said:
                 status["notes"].append(said)
             told, notes = time.monotonic(), 0
@@ -155,7 +155,7 @@ def _work(
     yield Progress(len(writer.done), total, "tiles")
 
 
-def _unlike(pipeline: Pipeline, tiles: list[int]) -> str | None:
+def unlike_training_data(pipeline: Pipeline, tiles: list[int]) -> str | None:
     """What is to be said, before there are results, of a slide that is unlike the model's training data."""
     from microscope_qc.ml.tasks.familiar import unlike
 

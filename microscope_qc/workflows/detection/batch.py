@@ -301,7 +301,7 @@ def _compute(client: Client, run: _Run, *, ahead: int, share: int) -> Job[None]:
 
 
 def _plan(run: _Run) -> Job[None]:
-    from microscope_qc.ml.engine.engine import count, new_status, prepared
+    from microscope_qc.ml.engine.engine import count, new_status, prepared, unlike_training_data
     from microscope_qc.ml.engine.pipeline import Pipeline
     from microscope_qc.ml.engine.record import RunWriter
     from microscope_qc.project.runs.batching import read_batching
@@ -316,7 +316,7 @@ def _plan(run: _Run) -> Job[None]:
         run.starts.ready()
         run.writer.keep_maps(pipeline)
         tiles, groups = prepared(folder, pipeline, run.writer)
-        looked_at = pipeline.looked_at
+        looked_at, said = pipeline.looked_at, unlike_training_data(pipeline, tiles)
     batching = read_batching(folder)
     run.compiled = batching is not None and batching.compiled
     run.groups = [groups[start : start + BATCHES_AT_ONCE] for start in range(0, len(groups), BATCHES_AT_ONCE)]
@@ -325,8 +325,11 @@ def _plan(run: _Run) -> Job[None]:
         batch=batching.batch if batching else 0, looked_at=looked_at,
     )  # fmt: skip
     count(run.status, run.writer, run.total)
-    run.status.update(run.starts.figures({}))
+    run.status["notes"] += [said] if said else []
+    run.status.update(run.starts.figures({}, notes=run.status["notes"]))
     write_status(folder, run.status)
+    if said:
+        yield Progress(0, 0, "tiles", f"{run.title}: {said}")
 
 
 def _hand_out(client: Client, run: _Run, *, ahead: int, share: int) -> Job[None]:

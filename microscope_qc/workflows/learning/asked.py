@@ -69,7 +69,8 @@ def _training(folder: Path, tell: Callable[[str], None]) -> Job[ModelCard]:
     settings: dict[str, Any] = dict(request.settings)
     return train(
         project, folder, task=request.task, network=request.network, slide_ids=request.slide_ids,
-        trained_on=request.trained_on, end_now=lambda: is_to_end(folder), tell=tell, **settings,
+        trained_on=request.trained_on, keep_bad=request.keep_bad, end_now=lambda: is_to_end(folder), tell=tell,
+        **settings,
     )  # fmt: skip
 
 

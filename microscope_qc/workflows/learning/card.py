@@ -14,7 +14,7 @@ from pydantic import JsonValue
 from microscope_qc.core.errors import ModelError
 from microscope_qc.core.jobs import Job
 from microscope_qc.core.wording import count_text, pixel_size_text, significant_text, things
-from microscope_qc.ml.datasets.alike import without_copies
+from microscope_qc.ml.datasets.cleaning import cleaned
 from microscope_qc.ml.datasets.parts import DataPart, divide
 from microscope_qc.ml.datasets.records import NO_CLASS, AnnotatedImage, Dataset, LeftOutOfData
 from microscope_qc.workflows.learning.kept_apart import LEARNED
@@ -151,20 +151,22 @@ class DataCard:
         return rows[:_MOST_NAMED] + ([(f"{count_text(more)} more", "")] if more > 0 else [])
 
 
-def dataset_card(sources: Path | str | Sequence[Path | str]) -> Job[DataCard]:
+def dataset_card(sources: Path | str | Sequence[Path | str], *, keep_bad: bool = False) -> Job[DataCard]:
     """Read a data set and say what it is.
 
     Parameters
     ----------
     sources
         As for training: projects, folders, files of annotations.
+    keep_bad
+        See :func:`microscope_qc.ml.datasets.cleaning.cleaned`.
 
     Raises
     ------
     ExchangeError, ModelError
         When it cannot be read.
     """
-    data = yield from without_copies((yield from read_datasets(sources, assign_new=True)))
+    data = yield from cleaned((yield from read_datasets(sources, assign_new=True)), keep_bad=keep_bad)
     parts, divided = _parts(data)
     sides = [max(y1 - y0, x1 - x0) for y0, x0, y1, x1 in (image.area for image in data.images)]
     boxes = [side for image in data.images for side in (image.boxes[:, 2:] - image.boxes[:, :2]).max(axis=1).tolist()]

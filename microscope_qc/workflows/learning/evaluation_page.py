@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from microscope_qc.core.errors import MicroscopeQCError
-from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.core.wording import confidence_text, count_text, things
 from microscope_qc.ml.datasets.records import AnnotatedImage
 from microscope_qc.ml.evaluation.outcomes import ImageOutcomes, Outcome
 from microscope_qc.ml.evaluation.report import Report
 from microscope_qc.reports.charts import Line, confusion_chart, curves, share_text
-from microscope_qc.reports.crops import jpeg, outlined_crop
 from microscope_qc.reports.page import Page, Section, Shown, write_page
 from microscope_qc.reports.plots import Chart
 from microscope_qc.workflows.learning.evaluate import Evaluation
+from microscope_qc.workflows.learning.place_pictures import FOUND_COLOUR, TRUE_COLOUR, place_picture
 
 MOST_SHOWN = 24
-TRUE_COLOUR, FOUND_COLOUR = "#009e73", "#e69f00"
 _COUNTS = ("finds", "truth", "places", "count", "iou", "confidence")
 _WORDS = {
     "map50": "mAP50", "map50_11": "mAP50, 11 points", "map": "mAP50-95", "ap50": "AP50", "f1": "F1",
@@ -171,21 +168,6 @@ def _places(done: Evaluation) -> dict[Outcome, list[_Place]]:
 
 
 def _shown(image: AnnotatedImage, outcomes: ImageOutcomes, place: _Place) -> Shown | None:
-    """A finding with the true boxes around it, or a defect with all findings; None where the picture cannot be read."""
-    y0, x0, y1, x1 = place.box.tolist()
-    shown = min(max(2.5 * max(y1 - y0, x1 - x0), 64.0), float(max(image.shape)))
-    top, left = round((y0 + y1 - shown) / 2), round((x0 + x1 - shown) / 2)
-    region = Region(top, left, top + round(shown), left + round(shown))
-    found = _within(outcomes.boxes, region) if place.missed else [place.box.tolist()]
-    marks = [(TRUE_COLOUR, _within(outcomes.truth, region)), (FOUND_COLOUR, found)]
-    try:
-        with image.opened() as mosaic:
-            return Shown(jpeg(outlined_crop(mosaic, region, marks)), place.words)
-    except MicroscopeQCError:
-        return None
-
-
-def _within(boxes: np.ndarray, region: Region) -> Sequence[Sequence[float]]:
-    low, high = np.array([region.y0, region.x0]), np.array([region.y1, region.x1])
-    near: list[list[float]] = boxes[((boxes[:, :2] < high) & (boxes[:, 2:] > low)).all(axis=1)].tolist()
-    return near
+    """A finding with the true boxes around it, or a defect with all findings."""
+    found = outcomes.boxes if place.missed else place.box[None]
+    return place_picture(image, place.box, [(TRUE_COLOUR, outcomes.truth), (FOUND_COLOUR, found)], place.words)

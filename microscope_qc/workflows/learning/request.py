@@ -46,6 +46,8 @@ class TrainingRequest(BaseModel):
         Further fields of :class:`microscope_qc.ml.architectures.recipe.TrainSettings`.
     trained_on
         One line about the data for the model's card; "" names the project.
+    keep_bad
+        Learn from slides that are out of focus or mostly black or white, too.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -56,6 +58,7 @@ class TrainingRequest(BaseModel):
     network: str | None = None
     settings: dict[str, JsonValue] = Field(default_factory=dict)
     trained_on: str = ""
+    keep_bad: bool = False
 
 
 class TrainingState(StrEnum):
@@ -150,6 +153,7 @@ def ask_for_training(
     task: str = "detect",
     network: str | None = None,
     trained_on: str = "",
+    keep_bad: bool = False,
     settings: Mapping[str, JsonValue] | None = None,
 ) -> Path:
     """Make the folder of a training; return it.
@@ -165,7 +169,7 @@ def ask_for_training(
     request = TrainingRequest(
         made=datetime.now().astimezone().isoformat(timespec="seconds"),
         slide_ids=None if slide_ids is None else tuple(sorted(slide_ids)), task=task, network=network,
-        settings=dict(settings or {}), trained_on=trained_on,
+        settings=dict(settings or {}), trained_on=trained_on, keep_bad=keep_bad,
     )  # fmt: skip
     try:
         folder.mkdir(parents=True)

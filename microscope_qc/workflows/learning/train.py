@@ -16,7 +16,7 @@ from microscope_qc.ml.architectures.base import architecture, trainable
 from microscope_qc.ml.architectures.recipe import TrainSettings
 from microscope_qc.ml.cards import CARD_NAME, ModelCard, first_problem
 from microscope_qc.ml.datasets import Dataset
-from microscope_qc.ml.datasets.alike import without_copies
+from microscope_qc.ml.datasets.cleaning import cleaned
 from microscope_qc.ml.datasets.stored import place_from, read_datasets_of, write_datasets
 from microscope_qc.ml.training import CHECKPOINT_NAME
 from microscope_qc.workflows.learning.from_project import is_project, only_slides
@@ -39,6 +39,7 @@ def train(
     trained_on: str = "",
     overwrite: bool = False,
     slide_ids: Collection[int] | None = None,
+    keep_bad: bool = False,
     tell: Callable[[str], None] = lambda sentence: None,
     end_now: Callable[[], bool] = lambda: False,
     **settings: Any,
@@ -64,6 +65,8 @@ def train(
         Replace a finished model in ``out``.
     slide_ids
         Only these slides, of a single project; None takes all.
+    keep_bad
+        Learn from pictures that are out of focus or mostly black or white, too.
     tell
         Called with sentences for the user: what of the data set is left out, what had to be changed.
     end_now
@@ -80,10 +83,10 @@ def train(
     """
     chosen = _settings(_network(task, network), settings)
     target = _free_folder(Path(out), overwrite=overwrite)
-    asked = _asked(target, dataset, validation, slide_ids)
+    asked = _asked(target, dataset, validation, slide_ids) | ({"keep_bad": True} if keep_bad else {})
     prepared = _as_begun(target, asked, chosen, tell)
     if prepared is None:
-        prepared = yield from _prepared(dataset, validation, chosen, slide_ids, tell)
+        prepared = yield from _prepared(dataset, validation, chosen, slide_ids, tell, keep_bad=keep_bad)
         _check_card(prepared.settings, prepared.data, target, task)
         _keep(target, asked, prepared)
     yield Progress(0, 0, "steps", "loading images")
@@ -117,9 +120,11 @@ def _prepared(
     chosen: TrainSettings,
     slide_ids: Collection[int] | None,
     tell: Callable[[str], None],
+    *,
+    keep_bad: bool,
 ) -> Job[_Prepared]:
     yield Progress(0, 0, "steps", "reading the data set")
-    data, held = yield from _read(dataset, validation, chosen.pixel_size_um, slide_ids, tell)
+    data, held = yield from _read(dataset, validation, chosen.pixel_size_um, slide_ids, tell, keep_bad=keep_bad)
     if chosen.pixel_size_um is None:
         chosen = chosen.model_copy(update={"pixel_size_um": common_pixel_size(data)})
     for sentence in without_pixel_size(data, chosen.pixel_size_um):
@@ -196,13 +201,16 @@ def _read(
     model_um: float | None,
     slide_ids: Collection[int] | None,
     tell: Callable[[str], None],
+    *,
+    keep_bad: bool,
 ) -> Job[tuple[Dataset, Dataset | None]]:
     """What is learned from, and what is validated on where that is set aside."""
     for path in _paths(dataset):
         for sentence in keep_parts_before_learning(path) if is_project(path) else ():
             tell(sentence)
     read = yield from read_datasets(dataset, model_um=model_um, assign_new=True)
-    data = yield from without_copies(read if slide_ids is None else only_slides(read, _paths(dataset), slide_ids))
+    chosen = read if slide_ids is None else only_slides(read, _paths(dataset), slide_ids)
+    data = yield from cleaned(chosen, keep_bad=keep_bad)
     held = None if validation is None else (yield from read_datasets(validation, model_um=model_um))
     for known, what in ((data, ""), (held, "Validation set: ")):
         for sentence in known.sentences() if known is not None else ():

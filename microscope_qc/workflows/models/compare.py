@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -49,6 +50,8 @@ class Disagreement:
         One of KINDS: a true defect that one of them misses, or a false finding that the other has not.
     path, scene
         The picture or slide.
+    image
+        The same among the ``images`` of the comparison.
     box
         y0, x0, y1, x1 in its full-resolution pixels.
     code
@@ -67,6 +70,7 @@ class Disagreement:
     confidence: float | None = None
     slide: int | None = None
     number: int = 0
+    image: int = 0
 
     def document(self) -> dict[str, object]:
         """Values that JSON can store."""
@@ -122,6 +126,8 @@ class ModelComparison:
         Where one of them is wrong and the other is not.
     sentences
         What was left out, and what should be known.
+    images
+        What was measured on, as the outcomes of both reports are.
     """
 
     new: MeasuredModel
@@ -132,6 +138,7 @@ class ModelComparison:
     verdict: str
     disagreements: list[Disagreement]
     sentences: list[str] = field(default_factory=list)
+    images: Sequence[AnnotatedImage] = ()
 
     def document(self) -> dict[str, object]:
         """Everything, as values that JSON can store."""
@@ -151,13 +158,13 @@ class ModelComparison:
 
     def counts(self) -> dict[str, int]:
         """How many disagreements there are of each kind, with the names of the models."""
+        counts = Counter(one.kind for one in self.disagreements)
+        return {self.kind_words(kind): counts[kind] for kind in KINDS if counts[kind]}
+
+    def kind_words(self, kind: str) -> str:
+        """A kind of disagreement with the names of the models: ``found by A only``."""
         names = {"new": self.new.card.name, "old": self.old.card.name}
-        said = {}
-        for kind in KINDS:
-            count = sum(one.kind == kind for one in self.disagreements)
-            if count:
-                said[" ".join(names.get(word, word) for word in kind.split())] = count
-        return said
+        return " ".join(names.get(word, word) for word in kind.split())
 
     def words(self) -> list[str]:
         """Lines to show the user."""
@@ -262,7 +269,7 @@ def _compared(
     ]  # fmt: skip
     return ModelComparison(
         measured[0], measured[1], dataset, data.classes, paired, verdict(cards[0].name, cards[1].name, paired),
-        _disagreements(tallies, limits, data, iou, findings), said,
+        _disagreements(tallies, limits, data, iou, findings), said, data.images,
     )  # fmt: skip
 
 
@@ -343,7 +350,7 @@ def _disagreements(
         for kind, mine, other in ((ONLY_NEW, 0, 1), (ONLY_OLD, 1, 0)):
             for index in np.flatnonzero(found[mine][number] & ~found[other][number]).tolist():
                 code, box = data.classes[int(image.labels[index])], _box(image.boxes[index])
-                said.append(Disagreement(kind, image.path, image.scene, box, code, None, slide, true[index]))
+                said.append(Disagreement(kind, image.path, image.scene, box, code, None, slide, true[index], number))
         for kind, mine, other in ((FALSE_NEW, 0, 1), (FALSE_OLD, 1, 0)):
             boxes, labels, scores = wrong[mine][number]
             alone = np.ones(len(boxes), bool)
@@ -351,7 +358,7 @@ def _disagreements(
             there = [0] * len(boxes) if findings is None else findings.at(image, boxes).tolist()
             for index in np.flatnonzero(alone).tolist():
                 code, score, box = data.classes[int(labels[index])], round(float(scores[index]), 4), _box(boxes[index])
-                said.append(Disagreement(kind, image.path, image.scene, box, code, score, slide, there[index]))
+                said.append(Disagreement(kind, image.path, image.scene, box, code, score, slide, there[index], number))
     return sorted(said, key=lambda one: KINDS.index(one.kind))
 
 

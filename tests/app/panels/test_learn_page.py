@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from panels_support import PIXEL_UM, write_picture
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
@@ -18,6 +19,7 @@ from microscope_qc.app.session.measuring import Measuring
 from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.jobs import Job, Progress, TimedProgress
 from microscope_qc.ml.cards import ModelCard, write_card
+from microscope_qc.project.scenes import read_facts
 from microscope_qc.workflows.learning.following import TrainingFailed
 from microscope_qc.workflows.learning.request import is_to_end, read_request
 from microscope_qc.workflows.learning.supply import Supply, outcome
@@ -138,6 +140,29 @@ def test_what_will_be_learned_follows_what_is_judged(page: Any, project: Any, se
     shows(qtbot, lambda: page.supply.supply.slides == 2)
 
 
+def test_slides_out_of_focus_are_named_and_can_be_kept(
+    page: Any, project: Any, session: Any, qtbot: Any, tmp_path: Path, trainer: Trainer
+) -> None:
+    assert not page.supply.bad.isVisible()
+    files = [write_picture(tmp_path / f"T{number}.png", seed=number) for number in range(9)]
+    cv2.imwrite(str(files[8]), cv2.GaussianBlur(cv2.imread(str(files[8])), (0, 0), 5))
+    project.slides.add_many([read_facts(file) for file in files])
+    for slide in project.slides:
+        project.slides.set_pixel_size(slide.id, PIXEL_UM)
+    session.scope.set_kind("all")
+    shows(qtbot, lambda: page.supply.bad.text() == "1 picture is out of focus and is left out: T8.")
+    assert page.supply.bad.isVisible()
+    page.settings.keep_bad.setChecked(True)
+    shows(qtbot, lambda: page.supply.bad.text() == "1 picture is out of focus and is learned from all the same: T8.")
+    confirm(project, 6)
+    shows(qtbot, page.train.isEnabled)
+    press(page.train)
+    shows(qtbot, lambda: trainer.folders)
+    assert read_request(trainer.folders[0]).keep_bad
+    trainer.may_end.set()
+    shows(qtbot, lambda: not page.run.running)
+
+
 def test_a_training_is_started_watched_paused_continued_and_used(
     page: Any, project: Any, qtbot: Any, trainer: Trainer
 ) -> None:
@@ -176,6 +201,7 @@ def test_cancelling_asks_once_more_and_keeps_nothing(page: Any, project: Any, qt
     shows(qtbot, page.train.isEnabled)
     press(page.train)
     shows(qtbot, lambda: page.run.training is not None and page.run.training.curve)
+    shows(qtbot, page.cancel.isVisible)
     press(page.cancel)
     shows(qtbot, lambda: page.cancel.text() == "Cancel, and lose what was learned")
     assert page.run.running

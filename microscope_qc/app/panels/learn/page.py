@@ -76,6 +76,7 @@ class LearnPage(QWidget):
         self._due = Refresh(self, self._refresh)
         self.run.changed.connect(self._due.soon)
         self.supply.counted.connect(self._due.soon)
+        self.settings.keep_bad.toggled.connect(self.supply.keep_bad)
         for signal in (session.project_changed, session.classes_changed, session.slides_changed):
             link(self, signal, self._due.soon)
         self._refresh()

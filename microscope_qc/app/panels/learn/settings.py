@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox, QFormLayout, QLineEdit, QSpinBox, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QLineEdit, QSpinBox, QToolButton, QVBoxLayout, QWidget
 
 from microscope_qc.app.base import theme
 from microscope_qc.app.widgets.parts import note
@@ -36,6 +36,10 @@ class TrainSettingsForm(QWidget):
         self.start_from.addItem("A network that has seen a million photographs (ImageNet)", BACKBONE)
         self.start_from.addItem("Nothing", RANDOM)
         self.start_from.setToolTip("What the model can do before it sees your slides")
+        self.keep_bad = QCheckBox("Learn from blurred slides too")
+        self.keep_bad.setToolTip(
+            "Otherwise slides that are out of focus all over, or mostly black or white, are left out"
+        )
         self.body = QWidget()
         form = QFormLayout(self.body)
         form.setContentsMargins(0, 0, 0, 0)
@@ -43,6 +47,7 @@ class TrainSettingsForm(QWidget):
         form.addRow("Time limit", self.minutes)
         form.addRow("Start from", self.start_from)
         form.addRow(note("Starting from photographs needs far fewer labels."))
+        form.addRow(self.keep_bad)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self.fold)
@@ -60,7 +65,7 @@ class TrainSettingsForm(QWidget):
         network: str | None = "lite0"
         if self.start_from.currentData() == RANDOM:
             settings["network_settings"] = {"backbone": RANDOM}
-        return {"network": network, "settings": settings}
+        return {"network": network, "settings": settings, "keep_bad": self.keep_bad.isChecked()}
 
     def _on_folded(self, shown: bool) -> None:
         self.body.setVisible(shown)

@@ -14,13 +14,15 @@ from microscope_qc.app.base.signals import link
 from microscope_qc.app.widgets.parts import note, sentence
 from microscope_qc.app.widgets.scope_switch import ScopeSwitch
 from microscope_qc.core.errors import MicroscopeQCError
-from microscope_qc.core.jobs import Job
+from microscope_qc.core.jobs import CancelToken, Job
 from microscope_qc.core.wording import count_text, listed, things
+from microscope_qc.workflows.learning.bad_slides import bad_slides
 from microscope_qc.workflows.learning.supply import Supply, supply_of
 
 if TYPE_CHECKING:
     from microscope_qc.app.base.jobs import JobRunner
     from microscope_qc.app.session.session import Session
+    from microscope_qc.ml.datasets.quality import Look
     from microscope_qc.project import Project
     from microscope_qc.project.parts.tables import ReadTables
 
@@ -38,11 +40,15 @@ class SupplyView(QWidget):
         self._session, self._jobs = session, jobs
         self.supply = Supply()
         self.scope = ScopeSwitch(session)
-        self.table, self.rest, self.advice = sentence(), note(), sentence()
+        self.table, self.rest, self.bad, self.advice = sentence(), note(), note(), sentence()
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        for part in (self.scope, self.table, self.rest, self.advice):
+        for part in (self.scope, self.table, self.rest, self.bad, self.advice):
             column.addWidget(part)
+        self.bad.hide()
+        self._keep_bad = False
+        self._looking: CancelToken | None = None
+        self._seen: dict[str, Look] = {}
         self._job: Job[Supply] | None = None
         self._steps = QTimer(self)
         self._steps.timeout.connect(self._on_step)
@@ -53,6 +59,28 @@ class SupplyView(QWidget):
         ):  # fmt: skip
             link(self, signal, self._due.soon)
         self._due.soon()
+        self._look_due = Refresh(self, self._look, after_ms=SOON_MS)
+        for signal in (session.project_changed, session.slides_changed, session.scope.changed):
+            link(self, signal, self._look_due.soon)
+        self._look_due.soon()
+
+    def keep_bad(self, keep: bool) -> None:
+        """Say what is wrong with slides as a training does that keeps them, or one that leaves them out."""
+        self._keep_bad = keep
+        self._look_due.soon()
+
+    def _look(self) -> None:
+        """Look at the focus of the slides, in another thread, while nobody waits for it."""
+        if self._looking is not None:
+            self._looking.cancel()
+        project = self._session.project
+        slides = [] if project is None else [project.slides.by_id(number) for number in self._session.scope.slide_ids]
+        job = bad_slides(slides, keep_bad=self._keep_bad, seen=self._seen)
+        self._looking = self._jobs.behind(job, self._say_bad, lambda _error: self._say_bad([]))
+
+    def _say_bad(self, said: list[str]) -> None:
+        self.bad.setText("<br>".join(escape(line) for line in said))
+        self.bad.setVisible(bool(said))
 
     def _begin(self) -> None:
         project = self._session.project
