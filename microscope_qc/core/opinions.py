@@ -52,7 +52,7 @@ class OpinionTable:
     def copy(self) -> OpinionTable:
         """Return a table of the same opinions; no array is ever written to, both tables share them."""
         other = OpinionTable()
-        other._take(self._rows)
+        other.take_over(self)
         return other
 
     def take_over(self, other: OpinionTable) -> None:

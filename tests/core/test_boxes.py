@@ -35,6 +35,7 @@ def test_the_table_does_what_a_dictionary_does_with_several_at_once(steps):
             continue
         rows = some_rows(there)
         rows["class_id"], rows["state"], rows["note"] = number + 1, number % 3, f"note {number}"
+        rows["confidence"], rows["flags"] = number / 100, number % 8
         (table.add if kind == "add" else table.put)(rows)
         expected |= {int(row["id"]): str(row.item()) for row in rows}
     assert table.rows["id"].tolist() == sorted(expected)
@@ -43,7 +44,11 @@ def test_the_table_does_what_a_dictionary_does_with_several_at_once(steps):
     assert np.array_equal(table.corners, coordinates(table.rows).T)
     assert np.array_equal(table.class_ids, table.rows["class_id"])
     assert np.array_equal(table.states, table.rows["state"])
+    assert np.array_equal(table.ids, table.rows["id"]) and np.array_equal(table.flags, table.rows["flags"])
+    assert np.array_equal(table.confidences, table.rows["confidence"], equal_nan=True)
     assert all(int(table.rows_of([box_id])[0]) == place for place, box_id in enumerate(sorted(expected)))
+    places = {box_id: place for place, box_id in enumerate(sorted(expected))}
+    assert [table.row_of(box_id) for box_id in range(62)] == [places.get(box_id) for box_id in range(62)]
 
 
 @given(st.lists(st.tuples(st.sampled_from(["add", "remove", "put"]), st.integers(1, 30)), max_size=40))

@@ -31,9 +31,9 @@ def columns_of(table: BoxTable, slides: np.ndarray | None = None) -> dict[str, n
 
     ``slides`` is the slide of each row, where there are several.
     """
-    rows, corners = table.rows, table.corners.copy()
-    columns = dict(zip(("y0", "x0", "y1", "x1"), corners, strict=True))
-    columns |= {name: rows[name].copy() for name in ("id", "class_id", "confidence", "flags")}
+    columns = dict(zip(("y0", "x0", "y1", "x1"), table.corners.copy(), strict=True))
+    columns |= {"id": table.ids.copy(), "class_id": table.class_ids.copy()}
+    columns |= {"confidence": table.confidences.copy(), "flags": table.flags.copy()}
     return columns if slides is None else columns | {"slide": slides.copy()}
 
 

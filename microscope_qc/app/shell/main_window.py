@@ -182,8 +182,7 @@ class MainWindow(QMainWindow):
             signal.connect(self._on_place_changed)
         for signal in (
             session.selection.changed,
-            session.history_changed,
-            session.boxes_changed,
+            session.history_changed,  # each change of findings is followed by it
             session.classes_changed,
             session.filter_changed,
             session.scope.changed,
