@@ -5,6 +5,9 @@ from __future__ import annotations
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
+LOOKED_AT = 50
+"""Columns are as wide as the cells of so many rows need: to ask a thousand takes longer than a key may wait."""
+
 
 def plain_table(table: QTableView) -> None:
     """Select whole rows; no grid, no row numbers."""
@@ -18,6 +21,7 @@ def plain_table(table: QTableView) -> None:
     table.horizontalHeader().setHighlightSections(False)
     table.horizontalHeader().setMinimumSectionSize(20)
     table.horizontalHeader().setStretchLastSection(True)
+    table.horizontalHeader().setResizeContentsPrecision(LOOKED_AT)
     table.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
     table.setTextElideMode(Qt.TextElideMode.ElideRight)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, Qt
-from qtpy.QtGui import QBrush, QColor
+from qtpy.QtGui import QBrush, QColor, QIcon
 
 from microscope_qc.app.session.session import Session
 from microscope_qc.app.widgets.class_chip import colour_icon
@@ -24,6 +24,14 @@ TIPS = {
     MARKS: "Whether the finding is outside the marks, where the error grows quickly",
 }
 NOWHERE = QModelIndex()
+TEXT, ICON, ALIGNMENT, INK, TIP = ROLES = (
+    int(Qt.ItemDataRole.DisplayRole),
+    int(Qt.ItemDataRole.DecorationRole),
+    int(Qt.ItemDataRole.TextAlignmentRole),
+    int(Qt.ItemDataRole.ForegroundRole),
+    int(Qt.ItemDataRole.ToolTipRole),
+)
+RIGHT = int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
 
 
 class TravelModel(QAbstractTableModel):
@@ -34,6 +42,7 @@ class TravelModel(QAbstractTableModel):
         self._session = session
         self._rows = session.table.rows[:0].copy()
         self._targets: tuple[Target, ...] = ()
+        self._icons: dict[str, QIcon] = {}
 
     @property
     def rows(self) -> np.ndarray:
@@ -62,32 +71,32 @@ class TravelModel(QAbstractTableModel):
         """Qt: columns."""
         return 0 if parent.isValid() else len(COLUMNS)
 
-    def headerData(
-        self, section: int, orientation: Qt.Orientation, role: int = int(Qt.ItemDataRole.DisplayRole)
-    ) -> Any:
+    def headerData(self, section: int, orientation: Qt.Orientation, role: int = TEXT) -> Any:
         """Qt: names of the columns."""
         if orientation != Qt.Orientation.Horizontal:
             return None
-        if role == int(Qt.ItemDataRole.DisplayRole):
+        if role == TEXT:
             return COLUMNS[section]
-        return TIPS.get(section) if role == int(Qt.ItemDataRole.ToolTipRole) else None
+        return TIPS.get(section) if role == TIP else None
 
-    def data(self, index: QModelIndex | QPersistentModelIndex, role: int = int(Qt.ItemDataRole.DisplayRole)) -> Any:
+    def data(self, index: QModelIndex | QPersistentModelIndex, role: int = TEXT) -> Any:
         """Qt: one cell."""
-        if not index.isValid():
+        if role not in ROLES or not index.isValid():  # most of what Qt asks for each cell is not there
             return None
-        row, column = self._rows[index.row()], index.column()
-        target = self._targets[index.row()] if self._targets else None
+        column = index.column()
+        if role == ALIGNMENT:
+            return None if column == FINDING else RIGHT
+        row, target = self._rows[index.row()], self._targets[index.row()] if self._targets else None
         found = self._session.class_of(int(row["class_id"]))
-        if role == int(Qt.ItemDataRole.DisplayRole):
+        if role == TEXT:
             return self._text(index.row(), column, f"{found.code} {int(row['id'])}", target)
-        if role == int(Qt.ItemDataRole.DecorationRole) and column == FINDING:
-            return colour_icon(found.colour)
-        if role == int(Qt.ItemDataRole.TextAlignmentRole) and column != FINDING:
-            return int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-        if role == int(Qt.ItemDataRole.ForegroundRole) and column in (RADIUS, MARKS) and target is not None:
+        if role == ICON and column == FINDING:
+            if found.colour not in self._icons:
+                self._icons[found.colour] = colour_icon(found.colour)
+            return self._icons[found.colour]
+        if role == INK and column in (RADIUS, MARKS) and target is not None:
             return QBrush(QColor("#D55E00")) if target.outside_marks else None
-        if role == int(Qt.ItemDataRole.ToolTipRole):
+        if role == TIP:
             outside = "\nOutside the marks: the error grows quickly there." if target and target.outside_marks else ""
             return f"{found.code} {found.name}{outside}"
         return None
