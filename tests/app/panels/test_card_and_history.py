@@ -79,6 +79,21 @@ def test_what_was_typed_belongs_to_the_finding_it_was_typed_for(card: FindingDoc
     assert session.project.attributes.get(second) == {"phase": "oxide"}
 
 
+def test_a_note_typed_at_once_belongs_to_the_finding_that_was_just_selected(
+    card: FindingDock, session: Any, qtbot: Any
+) -> None:
+    first, second = ids_of(session, 2)
+    session.judging.set_note(np.array([first]), "a crack")
+    session.selection.set([first])
+    qtbot.waitUntil(lambda: not card._due.due)
+    session.selection.set([second])
+    assert card.note.toPlainText() == ""
+    QTest.keyClicks(card.note, "a pore")
+    session.selection.set([first])
+    assert session.table.get([first, second])["note"].tolist() == ["a crack", "a pore"]
+    assert card.note.toPlainText() == "a crack"
+
+
 def test_many_findings_show_mixed_and_change_in_one_step(card: FindingDock, session: Any, qtbot: Any) -> None:
     many = ids_of(session, 4)
     session.project.attributes.edit(many[:2], {"phase": "oxide", "lab": "A"})
@@ -86,7 +101,8 @@ def test_many_findings_show_mixed_and_change_in_one_step(card: FindingDock, sess
     session.judging.confirm(np.array(many[:1]))
     session.judging.set_note(np.array(many[:1]), "look")
     session.selection.set(many)
-    assert "mixed" in card._state.text() and "1 confirmed" in card._state.text()
+    qtbot.waitUntil(lambda: "mixed" in card._state.text())
+    assert "1 confirmed" in card._state.text()
     assert card.classes.currentIndex() == -1 and "mixed" in card.classes.placeholderText()
     assert "mixed" in card.note.placeholderText()
     rows = card.attributes
@@ -202,7 +218,8 @@ def test_a_reader_is_told_who_writes_and_sees_what_is_new(
     assert not bar.newest.isEnabled() and not bar.write.isEnabled()
     (first,) = ids_of(session, 1)
     reader.selection.set([first])
-    assert not card.confirm_button.isEnabled() and owner["user"] in card.confirm_button.toolTip()
+    qtbot.waitUntil(lambda: not card.confirm_button.isEnabled())
+    assert owner["user"] in card.confirm_button.toolTip()
     assert not card.attributes.add_button.isEnabled() and card.note.isReadOnly()
     session.judging.set_note(np.array([first]), "new")
     bar.check()
@@ -243,6 +260,7 @@ def test_the_card_shows_what_each_model_says_and_takes_a_class_over(
     number, runs = two_opinions(session)
     project, (first, second) = session.project, session.classes[:2]
     session.selection.set([number])
+    qtbot.waitUntil(lambda: len(card.opinions.lines) == 2)
     lines = card.opinions.lines
     assert [line.text().split()[0] for line in lines] == [second.code, first.code], "the most confident first"
     assert "0.80" in lines[0].text() and "two" in lines[0].text() and "shown" in lines[0].text()
@@ -264,13 +282,17 @@ def test_the_card_shows_what_each_model_says_and_takes_a_class_over(
     assert "shown" in card.opinions.lines[1].text(), "the one that counts leads, however sure the other is"
 
 
-def test_opinions_that_agree_offer_nothing_and_a_drawn_finding_has_none(card: FindingDock, session: Any) -> None:
+def test_opinions_that_agree_offer_nothing_and_a_drawn_finding_has_none(
+    card: FindingDock, session: Any, qtbot: Any
+) -> None:
     session.selection.set(ids_of(session, 1))
+    qtbot.waitUntil(lambda: not card._due.due)
     assert not card.opinions.isVisible()
     number, _ = two_opinions(session)
     session.judging.relabel(np.array([number]), session.classes[2].id)
     session.judging.confirm(np.array([number]))
     session.selection.set([number])
-    assert card.opinions.isVisible() and "you, confirmed" in card.opinions.lines[0].text()
+    qtbot.waitUntil(card.opinions.isVisible)
+    assert "you, confirmed" in card.opinions.lines[0].text()
     session.selection.set([number, *ids_of(session, 1)])
-    assert not card.opinions.isVisible(), "of one finding only"
+    qtbot.waitUntil(lambda: not card.opinions.isVisible())  # of one finding only

@@ -97,6 +97,8 @@ class FindingDock(QWidget):
         self._note_timer.setInterval(NOTE_AFTER_MS)
         self._note_timer.timeout.connect(self.keep_note)
         self._due = Refresh(self, self._refresh)
+        self._due.before_use_of(self.classes, self.confirm_button, self.reject_button, self.unreview_button)
+        self._due.before_use_of(self.choose_button)
         self._make_reject_menu()
         link(self, session.selection.changed, self._on_selection_changed)
         for signal in (session.boxes_changed, session.scoped.changed, session.history_changed, session.slides_changed,
@@ -171,21 +173,28 @@ class FindingDock(QWidget):
     def _on_selection_changed(self) -> None:
         self.keep_note()
         if self.isVisible():
-            self._due.now()  # what is typed next belongs to the finding that is now selected
-        else:
-            self._due.soon()
+            self._show_fields(self._selected())  # what is typed next belongs to the finding that is now selected
+        self._due.soon()
+
+    def _selected(self) -> np.ndarray:
+        ids = self._session.selection.ids
+        return ids[self._session.has(ids)]
+
+    def _show_fields(self, ids: np.ndarray) -> None:
+        """Show what can be typed into."""
+        self.note.setReadOnly(bool(self._session.why_not_write()))
+        self._show_note(self._session.rows_of(ids))
+        self.attributes.show_findings(ids)
 
     def _refresh(self) -> None:
-        ids = self._session.selection.ids
-        ids = ids[self._session.has(ids)]
+        ids = self._selected()
         if len(ids) == 0:
             self._pages.setCurrentIndex(0)
             return
         self._pages.setCurrentIndex(1)
         rows = self._session.rows_of(ids)
         judging = (self.confirm_button, self.reject_button, self.unreview_button, self.choose_button)
-        writing = allow(self._session, self.classes, *judging)
-        self.note.setReadOnly(not writing)
+        allow(self._session, self.classes, *judging)
         classes = set(rows["class_id"].tolist())
         self.classes.setCurrentIndex(self.classes.findData(next(iter(classes))) if len(classes) == 1 else -1)
         self.classes.setPlaceholderText(f"mixed: {len(classes)} classes")
@@ -195,8 +204,7 @@ class FindingDock(QWidget):
             self._show_one(rows[0])
         else:
             self._show_many(rows)
-        self._show_note(rows)
-        self.attributes.show_findings(ids)
+        self._show_fields(ids)
 
     def _show_one(self, row: np.void) -> None:
         size = self._session.pixel_size_of(int(row["id"]))
