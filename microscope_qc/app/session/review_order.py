@@ -141,7 +141,8 @@ class FindingModel(QAbstractListModel):
     def box(self, box_id: int) -> np.void | None:
         """Row of a box in the table, or None if it was deleted."""
         table = self._session.scoped.table
-        return table.get([box_id])[0] if box_id in table else self._session.row_of(box_id)
+        place = table.row_of(box_id)
+        return self._session.row_of(box_id) if place is None else table.rows[place].copy()
 
     def rowCount(self, parent: Index = NOWHERE) -> int:
         """Qt: number of findings."""

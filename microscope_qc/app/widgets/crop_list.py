@@ -29,6 +29,9 @@ Index = QModelIndex | QPersistentModelIndex
 
 NOWHERE = QModelIndex()
 REPAINT_MS = 60
+REST_MS = 8
+AT_A_TIME = 6
+"""So many new cells are drawn before the window answers again."""
 MOST_WAITING = 2000
 
 
@@ -46,7 +49,6 @@ class CropView(GridView):
         self.setFrameShape(QFrame.Shape.NoFrame)
         self._repaint = QTimer(self)
         self._repaint.setSingleShot(True)
-        self._repaint.setInterval(REPAINT_MS)
         self._repaint.timeout.connect(self._repaint_arrived)
         self._arrived: set[CropSpec] = set()
         self.crops.ready.connect(self._on_crops_ready)
@@ -74,15 +76,21 @@ class CropView(GridView):
     def _on_crops_ready(self, specs: list[CropSpec]) -> None:
         self._arrived.update(specs)
         if not self._repaint.isActive():
-            self._repaint.start()
+            self._repaint.start(REPAINT_MS)
 
     def _repaint_arrived(self) -> None:
-        """Repaint the visible cells whose pictures have arrived."""
+        """Repaint the visible cells whose pictures have arrived, a few at a time."""
         arrived, self._arrived = self._arrived, set()
         waiting = self.delegate.waiting
         if arrived <= waiting.keys():
-            for spec in arrived:
+            page = self.viewport().rect()
+            seen = [spec for spec in arrived if page.intersects(self.rect_of(waiting[spec]))]
+            seen.sort(key=waiting.__getitem__)
+            self._arrived.update(seen[AT_A_TIME:])
+            for spec in arrived - self._arrived:
                 self.viewport().update(self.rect_of(waiting.pop(spec)))
+            if self._arrived:
+                self._repaint.start(REST_MS)
         else:  # pictures already on screen arrive again, with another brightness
             waiting.clear()
             self.viewport().update()

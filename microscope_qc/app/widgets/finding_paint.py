@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 
 import numpy as np
 from qtpy.QtCore import QModelIndex, QObject, QPersistentModelIndex, QPoint, QPointF, QRect, QRectF, QSize, Qt
@@ -53,6 +54,11 @@ class BoxStyle:
 def box_of(row: np.void) -> tuple[float, float, float, float]:
     """Corners y0, x0, y1, x1 of a row."""
     return float(row["y0"]), float(row["x0"]), float(row["y1"]), float(row["x1"])
+
+
+@lru_cache(maxsize=2 * CELLS_KEPT)
+def _spec_around(box: tuple[float, float, float, float], side: int, slide_id: int) -> CropSpec:
+    return CropSpec.around(box, shape_px=(side, side), slide_id=slide_id)
 
 
 def paint_crop(painter: QPainter, target: QRectF, spec: CropSpec, crop: CropImage | None) -> None:
@@ -153,6 +159,8 @@ class FindingDelegate(QStyledItemDelegate):
         self.ratio = 1.0
         self.waiting: dict[CropSpec, int] = {}  # model rows of cells whose pictures were asked for
         self._cells: OrderedDict[Hashable, QPixmap] = OrderedDict()
+        self._option: QStyleOptionViewItem | None = None
+        self._look: Hashable = None
 
     @property
     def side(self) -> int:
@@ -176,9 +184,8 @@ class FindingDelegate(QStyledItemDelegate):
 
     def spec(self, row: np.void) -> CropSpec:
         """What to read for a box at the current size."""
-        side = round(self._side * self.ratio)
         slide = self._session.slide_of(int(row["id"]))
-        return CropSpec.around(box_of(row), shape_px=(side, side), slide_id=0 if slide is None else slide.id)
+        return _spec_around(box_of(row), round(self._side * self.ratio), 0 if slide is None else slide.id)
 
     def paint(
         self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex
@@ -213,14 +220,22 @@ class FindingDelegate(QStyledItemDelegate):
         if crop is None:
             self.waiting[spec] = at
         image = None if crop is None else 0 if crop.image is None else crop.image.cacheKey()
-        values = tuple(str(value) for value in row.item())  # as text: NaN, for no confidence, is not equal to itself
+        values = row.item()
+        if np.isnan(row["confidence"]):  # NaN, for none, is not equal to itself
+            values = tuple(map(str, values))
         found = class_of(self._model.classes, row)
-        size, font = option.rect.size(), option.font.key()
-        ink = option.palette.color(QPalette.ColorRole.Text).rgba()
-        cell = (size.width(), size.height(), self._side, self.ratio, font, ink, theme.current().accent)
         slide = self._session.slide_of(int(row["id"])) if self._session.scoped.several else None
         place = spec.slide_id, None if slide is None else slide.name, self._session.pixel_size_of(int(row["id"]))
-        return values, image, found.code, found.colour, place, selected, hovered, cell
+        return values, image, found.code, found.colour, place, selected, hovered, self._look_of(option)
+
+    def _look_of(self, option: QStyleOptionViewItem) -> Hashable:
+        """What is the same for all cells that a view paints with one option: it is asked for once."""
+        if option is not self._option:
+            size, font = option.rect.size(), option.font.key()
+            ink = option.palette.color(QPalette.ColorRole.Text).rgba()
+            self._option = option
+            self._look = size.width(), size.height(), self._side, self.ratio, font, ink, theme.current().accent
+        return self._look
 
     def _paint_cell(
         self, painter: QPainter, option: QStyleOptionViewItem, cell: QRect, row: np.void, *, selected: bool,

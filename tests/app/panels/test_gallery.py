@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,12 @@ import pytest
 
 pytest.importorskip("qtpy")
 from panels_support import findings
-from qtpy.QtCore import QItemSelectionModel, QPoint, Qt
+from qtpy.QtCore import QEvent, QItemSelectionModel, QObject, QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QWidget
 
 from microscope_qc.app.panels.gallery.panel import GalleryDock
+from microscope_qc.app.widgets.crop_list import AT_A_TIME
 from microscope_qc.core.boxes import ReviewState
 from microscope_qc.project.runs.plan import RunPlan
 
@@ -228,6 +230,39 @@ def test_crops_arrive_and_the_window_never_reads(qtbot: Any, gallery: GalleryDoc
     crop = crops.get(wanted)
     assert crop is not None and crop.image is not None
     assert watched.readers and threading.get_ident() not in watched.readers
+
+
+class Frames(QObject):
+    """Counts how often a widget is painted."""
+
+    count = 0
+
+    def eventFilter(self, watched: Any, event: Any) -> bool:
+        self.count += event.type() == QEvent.Type.Paint
+        return False
+
+
+def test_pictures_that_arrive_together_are_drawn_a_few_at_a_time_and_all_of_them(
+    qtbot: Any, gallery: GalleryDock, session: Any, project: Any, monkeypatch: Any
+) -> None:
+    project.boxes.add(session.slide.id, findings(session.classes, count=90, seed=3))
+    session.findings.sort_again()
+    view, frames, drawn = gallery.view, Frames(), []
+    paint_cell = view.delegate._paint_cell
+
+    def remember(painter: Any, option: Any, cell: Any, row: Any, **how: Any) -> None:
+        if view.crops.get(view.delegate.spec(row)) is not None:
+            drawn.append((frames.count, int(row["id"])))
+        paint_cell(painter, option, cell, row, **how)
+
+    qtbot.waitUntil(lambda: view.crops.waiting == 0 and not view._repaint.isActive(), timeout=60_000)
+    monkeypatch.setattr(view.delegate, "_paint_cell", remember)
+    view.viewport().installEventFilter(frames)
+    view.verticalScrollBar().setValue(view.verticalScrollBar().maximum())
+    seen = {gallery.model.id_at(row) for row in view.rows_in(view.viewport().rect())}
+    assert len(seen) > AT_A_TIME
+    qtbot.waitUntil(lambda: seen == {box_id for _, box_id in drawn}, timeout=60_000)
+    assert max(Counter(frame for frame, _ in drawn).values()) <= AT_A_TIME
 
 
 def test_crops_are_those_of_their_slide(qtbot: Any, gallery: GalleryDock, session: Any) -> None:
