@@ -68,6 +68,12 @@ def _register_train(subparsers: Any) -> None:
         metavar="WEIGHTS",
         help="what a network with a backbone starts from: imagenet (default), random, or a safetensors file",
     )
+    train.add_argument(
+        "--start",
+        metavar="MODEL",
+        help="start from the weights of a trained model, its name or folder, and at its pixel size (default: as "
+        "--backbone says); it learns the classes of DATASET, and forgets others",
+    )
     train.add_argument("--out", required=True, metavar="MODEL", help="folder of the model")
     train.add_argument(
         "--validation",
@@ -84,7 +90,7 @@ def _register_train(subparsers: Any) -> None:
     for flag, kind, text in (
         ("--epochs", whole_number, "passes over the pictures (default 20)"),
         ("--batch", whole_number, "crops in a step (default 8)"),
-        ("--learning-rate", number, "highest learning rate (default 0.002)"),
+        ("--learning-rate", number, "highest learning rate (default 0.002, with --start 0.001)"),
         ("--crop", whole_number, "side of training crops, model pixels (default 384)"),
         ("--tile", whole_number, "side of tiles in detection, model pixels (default 512)"),
         ("--overlap", whole_number, "overlap of tiles in detection, model pixels (default 128)"),
@@ -155,7 +161,7 @@ def _train(args: argparse.Namespace) -> int:
         overwrite=args.overwrite, network=args.network, epochs=args.epochs, batch=args.batch, seed=args.seed,
         pixel_size_um=args.pixel_size, learning_rate=args.learning_rate, crop_px=args.crop, tile_px=args.tile,
         overlap_px=args.overlap, validate_every=args.validate_every, patience=args.patience, device=args.device,
-        minutes=args.minutes, network_settings=backbone, tell=tell, slide_ids=_slides(args),
+        minutes=args.minutes, start=_start(args), network_settings=backbone, tell=tell, slide_ids=_slides(args),
         keep_bad=args.keep_bad, end_now=lambda: args.finish,
     )  # fmt: skip
     try:
@@ -179,6 +185,20 @@ def _train(args: argparse.Namespace) -> int:
     for sentence in said:
         print(f"  {sentence}")
     return 0
+
+
+def _start(args: argparse.Namespace) -> str | None:
+    """The model to start from, by its name among those of the only project, of the user, or of the program."""
+    from microscope_qc.project import Project
+    from microscope_qc.workflows.learning.from_project import is_project
+    from microscope_qc.workflows.models.shelf import named_model
+
+    if args.start is None:
+        return None
+    if len(args.dataset) > 1 or not is_project(Path(args.dataset[0])):
+        return named_model(args.start)
+    with Project.open(args.dataset[0], write=False) as project:
+        return named_model(args.start, project)
 
 
 def _slides(args: argparse.Namespace) -> list[int] | None:

@@ -80,7 +80,7 @@ def test_pictures_that_the_model_learned_from_are_counted(capsys: pytest.Capture
     command = ["evaluate", str(model), str(data), "--device", "cpu", "--progress", "none"]
     assert main([*command, "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
-    assert report["learned_from"] == {"pictures": 2, "boxes": 12, "all_boxes": 18}
+    assert report["learned_from"] == {"pictures": 2, "boxes": 12, "all_boxes": 18, "complete": True}
     said = (
         "The model learned from 2 of 3 pictures, with 12 of 18 boxes: "
         "on pictures that it does not know its figures are lower."

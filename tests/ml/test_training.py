@@ -43,7 +43,7 @@ def test_the_loss_falls_and_the_model_finds_something(coco: Path, tmp_path: Path
     stored = json.loads((out / "metrics.json").read_text())
     evaluation = run_job(evaluate(out, coco))
     measured = evaluation.document()
-    assert measured["learned_from"] == {"pictures": 3, "boxes": 18, "all_boxes": 18}
+    assert measured["learned_from"] == {"pictures": 3, "boxes": 18, "all_boxes": 18, "complete": True}
     assert any(
         line.startswith("The model learned from 3 of 3 pictures, with 18 of 18 boxes") for line in evaluation.words()
     )

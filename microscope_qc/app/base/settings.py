@@ -47,6 +47,7 @@ class AppSettings(BaseModel):
     judge_zoom: float = Field(
         default=0.5, ge=0.01, le=4.0
     )  # screen pixels per slide pixel from which an area counts as viewed
+    learn_start: Literal["backbone", "model in use", "random"] = "backbone"  # what trainings start from
     detector_ready: bool = True  # the process for models is started before it is needed, and kept
 
     def add_recent(self, path: Path) -> None:

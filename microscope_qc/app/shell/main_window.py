@@ -110,7 +110,7 @@ class MainWindow(QMainWindow):
         column.setSpacing(0)
         self.message_bar = MessageBar()
         self.welcome = WelcomePage(self.settings)
-        self.pages = Pages(self.session, self.jobs, self.welcome, self.canvas)
+        self.pages = Pages(self.session, self.jobs, self.settings, self.welcome, self.canvas)
         self.read_only_bar = ReadOnlyBar(self.session, open_for_writing=self._open_for_writing)
         self.displaced_bar = DisplacedBar(self.session, save_as_new=self._save_as_new)
         column.addWidget(self.displaced_bar)

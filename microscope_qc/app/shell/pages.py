@@ -12,6 +12,7 @@ from microscope_qc.app.shell.welcome import WelcomePage
 
 if TYPE_CHECKING:
     from microscope_qc.app.base.jobs import JobRunner
+    from microscope_qc.app.base.settings import AppSettings
     from microscope_qc.app.panels.learn.page import LearnPage
     from microscope_qc.app.panels.review.page import ReviewPane
     from microscope_qc.app.session.session import Session
@@ -26,9 +27,11 @@ class Pages(QStackedWidget):
     model_used = Signal()
     model_requested = Signal(object)  # folder
 
-    def __init__(self, session: Session, jobs: JobRunner, welcome: WelcomePage, canvas: Canvas) -> None:
+    def __init__(
+        self, session: Session, jobs: JobRunner, settings: AppSettings, welcome: WelcomePage, canvas: Canvas
+    ) -> None:
         super().__init__()
-        self._session, self._jobs = session, jobs
+        self._session, self._jobs, self._settings = session, jobs, settings
         self.welcome, self.canvas = welcome, canvas
         self.review: ReviewPane | None = None
         self.learn: LearnPage | None = None
@@ -65,7 +68,7 @@ class Pages(QStackedWidget):
         if self.learn is None:
             from microscope_qc.app.panels.learn.page import LearnPage
 
-            self.learn = LearnPage(self._session, self._jobs, self._session.measuring, self.window())
+            self.learn = LearnPage(self._session, self._jobs, self._session.measuring, self._settings, self.window())
             self.learn.label_requested.connect(self.label_requested)
             self.learn.model_used.connect(self.model_used)
             self.learn.all_requested.connect(self.model_requested)

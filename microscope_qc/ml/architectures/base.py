@@ -50,12 +50,15 @@ class Architecture(ABC, Generic[S]):
         One line for the user.
     settings
         Class of its settings.
+    continues
+        Whether a training can start from a trained model of it; its recipe then takes the weights over.
     """
 
     name: str
     task: str
     title: str
     settings: type[S]
+    continues: bool = False
 
     @abstractmethod
     def stride_px(self, settings: S) -> int:

@@ -115,6 +115,23 @@ class Recipe(ABC, Generic[B]):
         """Learn what is learned before the first step, and leave it in the network's state."""
         yield from ()
 
+    def adopt(self, card: ModelCard) -> None:
+        """Prepare pictures as the model does that the training starts from; called before anything else.
+
+        Only for architectures that can be continued, as :meth:`take_over`.
+        """
+        raise NotImplementedError
+
+    def take_over(self, network: nn.Module, before: nn.Module, card: ModelCard) -> None:
+        """Give a network the weights of a trained one, instead of :meth:`fit_once`.
+
+        Parameters
+        ----------
+        before, card
+            The trained network, of the same settings, and its card: its classes may be others.
+        """
+        raise NotImplementedError
+
     @abstractmethod
     def validate(self, network: nn.Module, dataset: Dataset) -> Job[Report]:
         """Measure a network in its current state; it may be in training mode, and stays in it."""

@@ -5,9 +5,8 @@ Pictures are known by their pixels, as slides of projects are, wherever their fi
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,14 +22,28 @@ LEARNED_NAME = "learned.json"
 _STEP = 20
 
 Area = tuple[int, int, int, int]
-Places = Mapping[str, Sequence[Area]]
-"""By what a picture is, its parts as y0, x0, y1, x1 in full-resolution pixels."""
+"""y0, x0, y1, x1 in full-resolution pixels."""
 
 
-class _Stored(BaseModel):
-    model_config = ConfigDict(extra="ignore")
+class Learned(BaseModel):
+    """What a model learned from, itself and by the models that it started from.
+
+    Attributes
+    ----------
+    places
+        Parts of pictures.
+    complete
+        False where one of these models does not say what it learned from: there may be more.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
     places: dict[str, list[Area]]
+    complete: bool = True
+
+    def parts_of(self, place: str, area: Area) -> list[Area]:
+        """The parts of a picture that reach into one of its areas."""
+        return [part for part in self.places.get(place, ()) if _meet(part, area)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,39 +56,52 @@ class LearnedShare:
         Pictures of which it knows a part, and boxes whose middles lie in such parts.
     all_pictures, all_boxes
         Of the data set.
+    complete
+        False where the model may know more of it, see :class:`Learned`.
     """
 
     pictures: int
     boxes: int
     all_pictures: int
     all_boxes: int
+    complete: bool = True
 
-    def document(self) -> dict[str, int]:
+    def document(self) -> dict[str, int | bool]:
         """As values that JSON can store."""
-        return {"pictures": self.pictures, "boxes": self.boxes, "all_boxes": self.all_boxes}
+        return {
+            "pictures": self.pictures, "boxes": self.boxes, "all_boxes": self.all_boxes, "complete": self.complete,
+        }  # fmt: skip
 
     def sentences(self) -> list[str]:
         """What a user should know of it."""
-        if not self.pictures:
-            return []
+        said = []
+        if self.pictures:
+            said.append(
+                f"The model learned from {self.words}: on pictures that it does not know its figures are lower."
+            )
+        if not self.complete:
+            said.append("It started from a model that does not say what it learned from: it may know more of them.")
+        return said
+
+    @property
+    def words(self) -> str:
+        """``3 of 5 pictures, with 12 of 30 boxes``."""
         boxes = f"{count_text(self.boxes)} of {things(self.all_boxes, 'box', 'boxes')}"
-        return [
-            f"The model learned from {count_text(self.pictures)} of {things(self.all_pictures, 'picture')}, with "
-            f"{boxes}: on pictures that it does not know its figures are lower."
-        ]
+        return f"{count_text(self.pictures)} of {things(self.all_pictures, 'picture')}, with {boxes}"
 
 
-def write_learned(data: Dataset, folder: Path) -> Job[None]:
-    """Keep in a model's folder what it learned from."""
+def write_learned(data: Dataset, folder: Path, *, before: Learned | None = None) -> Job[None]:
+    """Keep in a model's folder what it learned from, with what the model that it started from had learned from."""
     places = yield from _places(data.images)
-    parts: dict[str, list[Area]] = {}
+    known = before or Learned(places={})
+    parts = {place: list(areas) for place, areas in known.places.items()}
     for place, image in zip(places, data.images, strict=True):
-        if place:
-            parts.setdefault(place, []).append(image.area)
-    atomic_write(folder / LEARNED_NAME, json.dumps({"places": parts}) + "\n")
+        if place and image.area not in parts.setdefault(place, []):
+            parts[place].append(image.area)
+    atomic_write(folder / LEARNED_NAME, Learned(places=parts, complete=known.complete).model_dump_json() + "\n")
 
 
-def read_learned(folder: Path) -> Places | None:
+def read_learned(folder: Path) -> Learned | None:
     """What the model in a folder learned from; None where that is not known.
 
     Raises
@@ -85,7 +111,7 @@ def read_learned(folder: Path) -> Places | None:
     """
     path = folder / LEARNED_NAME
     try:
-        return _Stored.model_validate_json(path.read_bytes()).places
+        return Learned.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         return None
     except (OSError, ValidationError) as error:
@@ -95,15 +121,25 @@ def read_learned(folder: Path) -> Places | None:
         ) from error
 
 
-def learned_share(data: Dataset, learned: Places) -> Job[LearnedShare]:
+def learned_share(data: Dataset, learned: Learned) -> Job[LearnedShare]:
     """How much of a data set is among what was learned from."""
     places = yield from _places(data.images)
     pictures = boxes = 0
     for place, image in zip(places, data.images, strict=True):
-        known = [part for part in learned.get(place, ()) if _meet(part, image.area)]
+        known = learned.parts_of(place, image.area)
         pictures += bool(known)
         boxes += _within(image.boxes, known)
-    return LearnedShare(pictures, boxes, len(data.images), sum(len(image.boxes) for image in data.images))
+    every = sum(len(image.boxes) for image in data.images)
+    return LearnedShare(pictures, boxes, len(data.images), every, learned.complete)
+
+
+def without_learned(data: Dataset, learned: Learned) -> Job[tuple[Dataset, int]]:
+    """Without the pictures of which a part was learned from, and how many these are."""
+    places = yield from _places(data.images)
+    images = [
+        image for place, image in zip(places, data.images, strict=True) if not learned.parts_of(place, image.area)
+    ]
+    return replace(data, images=images), len(data.images) - len(images)
 
 
 def _places(images: Sequence[AnnotatedImage]) -> Job[list[str]]:

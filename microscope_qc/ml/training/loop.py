@@ -21,7 +21,7 @@ from microscope_qc.core.jobs import Job, Progress, TimedProgress
 from microscope_qc.ml.architectures.base import architecture
 from microscope_qc.ml.architectures.recipe import TrainSettings
 from microscope_qc.ml.cards import WEIGHTS_NAME, ModelCard, write_card
-from microscope_qc.ml.datasets.learned import write_learned
+from microscope_qc.ml.datasets.learned import LearnedShare, learned_share, write_learned
 from microscope_qc.ml.datasets.parts import GUARD_PX, DataPart, divide, read_parts, write_parts
 from microscope_qc.ml.datasets.records import Dataset
 from microscope_qc.ml.devices import choose_device, use_threads
@@ -34,6 +34,7 @@ from microscope_qc.ml.training.checkpoint import load_checkpoint, save_checkpoin
 from microscope_qc.ml.training.course import Course
 from microscope_qc.ml.training.examples import Examples
 from microscope_qc.ml.training.memory import InPieces
+from microscope_qc.ml.training.start import START_NAME, StartModel
 from microscope_qc.ml.weights import load_weights, save_weights
 
 _CHECKPOINT_SECONDS = 60.0
@@ -50,6 +51,7 @@ def train_network(
     settings: TrainSettings,
     *,
     validation: Dataset | None = None,
+    start: StartModel | None = None,
     trained_on: str = "",
     end_now: Callable[[], bool] = lambda: False,
     tell: Callable[[str], None] = lambda sentence: None,
@@ -65,8 +67,10 @@ def train_network(
     out : Path
         Model folder: model.json, weights.safetensors, metrics.json, curve.csv, examples.json, learned.json with the
         places that were learned from, and parts.json with those that were held out, which stay so when the model is
-        trained again; checkpoint.pt while unfinished.
+        trained again; checkpoint.pt, and start.json about the model that it starts from, while unfinished.
     settings : TrainSettings
+    start
+        Model whose weights it starts from; None starts as the network's recipe says.
     trained_on : str
         One line for the card.
     end_now
@@ -77,16 +81,19 @@ def train_network(
     Raises
     ------
     ModelError
-        When the network cannot be trained, there is nothing to learn from, or the folder contains another unfinished
-        training.
+        When the network cannot be trained, or not from this model, there is nothing to learn from, or the folder
+        contains another unfinished training.
     """
+    if start is not None:
+        start.require_fitting(settings)
     needs_boxes = TASKS.get(architecture(settings.network).task).learns_from_boxes
     if needs_boxes and sum(dataset.counts().values()) == 0:
         raise ModelError("The data set has no boxes.", hint="Draw some first.")
     if validation is None:
+        known = start.parts if start is not None and start.parts.parts else read_parts(out)
         division = divide(
             dataset, {DataPart.VALIDATION: settings.validation_share}, seed=settings.seed,
-            guard_px=_guard_px(dataset, settings.pixel_size_um), known=read_parts(out),
+            guard_px=_guard_px(dataset, settings.pixel_size_um), known=known,
         )  # fmt: skip
         dataset, validation = division.parts[DataPart.TRAIN], division.parts[DataPart.VALIDATION]
         if needs_boxes and not all(sum(part.counts().values()) for part in (dataset, validation)):
@@ -97,7 +104,7 @@ def train_network(
     else:
         validation = validation.with_classes(dataset.classes)
     out.mkdir(parents=True, exist_ok=True)
-    training = _Training(dataset, validation, out, settings, end_now=end_now, tell=tell)
+    training = _Training(dataset, validation, out, settings, start, end_now=end_now, tell=tell)
     yield from training.learn()
     return (yield from training.finish(trained_on))
 
@@ -138,18 +145,21 @@ class _Training:
         validation: Dataset,
         out: Path,
         settings: TrainSettings,
+        start: StartModel | None,
         *,
         end_now: Callable[[], bool],
         tell: Callable[[str], None],
     ) -> None:
         self.began = time.monotonic()
         use_threads()
-        self.out, self.settings = out, settings
+        self.out, self.settings, self.start, self.tell = out, settings, start, tell
         self.dataset, self.validation = dataset, validation
         kind = architecture(settings.network)
         recipe = kind.recipe(settings, dataset)
         if recipe is None:
             raise ModelError(f"This version cannot train the network {kind.name}.")
+        if start is not None:
+            recipe.adopt(start.card)
         self.recipe = recipe
         self.course = Course(
             recipe.steps_per_epoch, settings.epochs, None if settings.minutes is None else 60 * settings.minutes,
@@ -196,8 +206,10 @@ class _Training:
 
     def _identity(self) -> str:
         fixed = self.settings.model_dump(exclude={"device"})
+        start = [] if self.start is None else [self.start.sha256]
         # earlier versions wrote other checkpoints: their trainings start again
-        return json.dumps([4, fixed, self.dataset.fingerprint(), self.validation.fingerprint()], sort_keys=True)
+        known = [4, fixed, self.dataset.fingerprint(), self.validation.fingerprint(), *start]
+        return json.dumps(known, sort_keys=True)
 
     def _save(self) -> None:
         best = (self.best.score, self.best.epoch, self.best.state)
@@ -215,7 +227,7 @@ class _Training:
     def learn(self) -> Job[None]:
         """Do the remaining training, with validation after every round that needs it."""
         if self.course.step == 0:
-            yield from self.recipe.fit_once(self.network)
+            yield from self._begin()
         if not self.optimisers:
             return
         batches = BatchesAhead(self.recipe)
@@ -227,6 +239,15 @@ class _Training:
             raise
         finally:
             batches.close()
+
+    def _begin(self) -> Job[None]:
+        """Give the network what it starts with."""
+        if self.start is None:
+            yield from self.recipe.fit_once(self.network)
+            return
+        yield Progress(0, 0, "steps", f"loading {self.start.card.name}")
+        self.start.keep(self.out)
+        self.recipe.take_over(self.network, self.start.network(), self.start.card)
 
     def _steps(self, batches: BatchesAhead[Any]) -> Job[None]:
         course, saved = self.course, time.monotonic()
@@ -322,6 +343,8 @@ class _Training:
             "best_epoch": self.best.epoch, "steps": steps, "minutes": round((time.monotonic() - self.began) / 60, 1),
             "left_out": self.dataset.left_out.counts(),
         } | draft.training  # fmt: skip
+        if self.start is not None:
+            training |= yield from self._about_start(self.start, training.get("backbone"))
         known = {
             "name": self.out.name, "trained_on": trained_on, "confidence": report.confidence,
             "metrics": report.metrics(), "fingerprint": self.dataset.fingerprint(), "training": training,
@@ -332,10 +355,21 @@ class _Training:
         card = card.model_copy(update={"familiar": familiar})
         document = {"validation": report.document(), "curve": self.curve, "training": training}
         atomic_write(self.out / "metrics.json", json.dumps(document, ensure_ascii=False, indent=2) + "\n")
-        yield from _quietly(write_learned(self.dataset, self.out))
+        before = None if self.start is None else self.start.learned
+        yield from _quietly(write_learned(self.dataset, self.out, before=before))
         write_card(card, self.out)
-        (self.out / CHECKPOINT_NAME).unlink(missing_ok=True)
+        for name in (CHECKPOINT_NAME, START_NAME):
+            (self.out / name).unlink(missing_ok=True)
         return card
+
+    def _about_start(self, start: StartModel, own_terms: object) -> Job[dict[str, Any]]:
+        """What the card says of the model that it started from, and of the weights that this one had started from."""
+        known: LearnedShare = yield from _quietly(learned_share(self.validation, start.learned))
+        for sentence in start.known_words(known):
+            self.tell(sentence)
+        terms = [said for said in (start.card.training.get("backbone"), own_terms) if isinstance(said, str) and said]
+        about: dict[str, Any] = {"start": start.document(known)}
+        return about | ({"backbone": " ".join(dict.fromkeys(terms))} if terms else {})
 
 
 @torch.no_grad()

@@ -9,7 +9,6 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from microscope_qc.core.files import atomic_write
 from microscope_qc.core.jobs import Job, Progress
@@ -21,6 +20,7 @@ from microscope_qc.workflows.learning.request import (
     is_to_end,
     read_request,
     read_training,
+    settings_of,
 )
 from microscope_qc.workflows.learning.train import forget_beginning, train
 
@@ -66,11 +66,10 @@ def train_as_asked(folder: Path, *, patience_s: float = PATIENCE_SECONDS) -> Job
 
 def _training(folder: Path, tell: Callable[[str], None]) -> Job[ModelCard]:
     request, project = read_request(folder), folder.parent.parent
-    settings: dict[str, Any] = dict(request.settings)
     return train(
         project, folder, task=request.task, network=request.network, slide_ids=request.slide_ids,
         trained_on=request.trained_on, keep_bad=request.keep_bad, end_now=lambda: is_to_end(folder), tell=tell,
-        **settings,
+        **settings_of(request, project),
     )  # fmt: skip
 
 

@@ -43,7 +43,8 @@ class TrainingRequest(BaseModel):
     task, network
         As for :func:`microscope_qc.workflows.learning.train.train`; the network None takes the task's default.
     settings
-        Further fields of :class:`microscope_qc.ml.architectures.recipe.TrainSettings`.
+        Further fields of :class:`microscope_qc.ml.architectures.recipe.TrainSettings`, and ``start``: the model whose
+        weights it starts from, by the way from the project's folder where it is in there.
     trained_on
         One line about the data for the model's card; "" names the project.
     keep_bad
@@ -169,7 +170,7 @@ def ask_for_training(
     request = TrainingRequest(
         made=datetime.now().astimezone().isoformat(timespec="seconds"),
         slide_ids=None if slide_ids is None else tuple(sorted(slide_ids)), task=task, network=network,
-        settings=dict(settings or {}), trained_on=trained_on, keep_bad=keep_bad,
+        settings=_to_be_found(project, settings or {}), trained_on=trained_on, keep_bad=keep_bad,
     )  # fmt: skip
     try:
         folder.mkdir(parents=True)
@@ -193,6 +194,22 @@ def read_request(folder: Path) -> TrainingRequest:
         raise ModelError(f"The training {folder.name} is damaged: {first_problem(error)}.") from error
     except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{folder} is not the folder of a training ({error}).", hint="Train again.") from error
+
+
+def _to_be_found(project: Path, settings: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """The settings, with a model of the project to start from found again where the project was moved."""
+    start = settings.get("start")
+    if isinstance(start, str) and Path(start).is_relative_to(project):
+        return {**settings, "start": Path(start).relative_to(project).as_posix()}
+    return dict(settings)
+
+
+def settings_of(request: TrainingRequest, project: Path) -> dict[str, Any]:
+    """Its settings, with where the model to start from is now."""
+    start = request.settings.get("start")
+    if isinstance(start, str) and (project / start).is_dir():
+        return {**request.settings, "start": str(project / start)}
+    return dict(request.settings)
 
 
 def end_with_best(folder: Path) -> None:

@@ -140,7 +140,7 @@ def supply_of(project: Project, slide_ids: Sequence[int]) -> Job[Supply]:
     )  # fmt: skip
 
 
-def outcome(metrics: dict[str, object], *, pictures: int) -> list[str]:
+def outcome(metrics: dict[str, object], *, pictures: int, start: object = None) -> list[str]:
     """What a finished training amounts to, in sentences: how good it is on what was kept apart, and what to do.
 
     Parameters
@@ -149,6 +149,8 @@ def outcome(metrics: dict[str, object], *, pictures: int) -> list[str]:
         Those of the model's card.
     pictures
         Number of slides or places that it was measured on.
+    start
+        What its card says of the model that it started from.
     """
     truth, finds = (int(_number(metrics.get(name))) for name in ("truth", "finds"))
     found_any = _number(metrics.get("map50")) > 0 and (finds or "finds" not in metrics)
@@ -162,10 +164,22 @@ def outcome(metrics: dict[str, object], *, pictures: int) -> list[str]:
     named = (("map50", "score (mAP50)"), ("precision", "precision"), ("recall", "recall"))
     figures = [f"{words} {_with_interval(metrics, name)}" for name, words in named if name in metrics]
     on = f"Measured on {things(truth, 'defect')} at {things(pictures, 'place')} that it did not learn from"
-    said = [f"{on}: {', '.join(figures)}."]
+    said = [f"{on}: {', '.join(figures)}.", *_known_to_start(start)]
     if truth < ENOUGH_OF_CLASS * 2:
         said.append("So few defects say little: see what it finds on a slide before you rely on it.")
     return said
+
+
+def _known_to_start(start: object) -> list[str]:
+    known = start.get("knew_of_validation") if isinstance(start, dict) else None
+    if not isinstance(start, dict) or not isinstance(known, dict):
+        return []
+    if _number(known.get("pictures")):
+        places = things(int(_number(known["pictures"])), "place")
+        return [f"{start.get('name')}, from which it started, had learned from {places} of them: it is not as good."]
+    if not known.get("complete"):
+        return [f"What {start.get('name')}, from which it started, learned from is not known: it may be less good."]
+    return []
 
 
 def _with_interval(metrics: dict[str, object], name: str) -> str:

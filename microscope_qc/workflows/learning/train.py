@@ -19,10 +19,12 @@ from microscope_qc.ml.datasets import Dataset
 from microscope_qc.ml.datasets.cleaning import cleaned
 from microscope_qc.ml.datasets.stored import place_from, read_datasets_of, write_datasets
 from microscope_qc.ml.training import CHECKPOINT_NAME
+from microscope_qc.ml.training.start import START_NAME, StartModel
 from microscope_qc.workflows.learning.from_project import is_project, only_slides
 from microscope_qc.workflows.learning.kept_apart import other_classes, to_learn_from
 from microscope_qc.workflows.learning.project_parts import keep_parts_before_learning
 from microscope_qc.workflows.learning.reading import read_datasets, without_pixel_size
+from microscope_qc.workflows.learning.starting import chosen_start, require_start, settings_from
 
 DATA_NAME = "data.json"
 MOST_SCALED = 32
@@ -36,6 +38,7 @@ def train(
     task: str = "detect",
     network: str | None = None,
     validation: Path | str | Sequence[Path | str] | None = None,
+    start: Path | str | None = None,
     trained_on: str = "",
     overwrite: bool = False,
     slide_ids: Collection[int] | None = None,
@@ -56,7 +59,11 @@ def train(
         Without a validation set it is what the projects keep for that, or the folders of the data set name so,
         else a part that is held out. What is kept for the test is never learned from.
     network
-        Name of a network that can be trained for the task; None takes the task's default.
+        Name of a network that can be trained for the task; None takes that of ``start``, else the task's default.
+    start
+        Trained model whose weights it starts from: name of a bundled one, or a folder. Network, pixel size and
+        normalisation are that model's, classes those of the data set: it looks only for what there is to learn from
+        now. None starts as the network does by itself.
     out
         Folder for the model.
     trained_on
@@ -79,14 +86,15 @@ def train(
     InputError
         When the task or a setting is wrong, or ``out`` already contains a model.
     ExchangeError, ModelError
-        When the data set cannot be used.
+        When the data set cannot be used, or the training cannot start from ``start``.
     """
-    chosen = _settings(_network(task, network), settings)
     target = _free_folder(Path(out), overwrite=overwrite)
+    begun = None if start is None else chosen_start(start, target)
+    chosen = _settings(task, network, settings, begun)
     asked = _asked(target, dataset, validation, slide_ids) | ({"keep_bad": True} if keep_bad else {})
     prepared = _as_begun(target, asked, chosen, tell)
     if prepared is None:
-        prepared = yield from _prepared(dataset, validation, chosen, slide_ids, tell, keep_bad=keep_bad)
+        prepared = yield from _prepared(dataset, validation, chosen, begun, slide_ids, tell, keep_bad=keep_bad)
         _check_card(prepared.settings, prepared.data, target, task)
         _keep(target, asked, prepared)
     yield Progress(0, 0, "steps", "loading images")
@@ -94,7 +102,7 @@ def train(
 
     try:
         card = yield from train_network(
-            prepared.data, target, prepared.settings, validation=prepared.held,
+            prepared.data, target, prepared.settings, validation=prepared.held, start=begun,
             trained_on=trained_on or _names(dataset), end_now=end_now, tell=tell,
         )  # fmt: skip
     except MicroscopeQCError:
@@ -118,6 +126,7 @@ def _prepared(
     dataset: Path | str | Sequence[Path | str],
     validation: Path | str | Sequence[Path | str] | None,
     chosen: TrainSettings,
+    begun: StartModel | None,
     slide_ids: Collection[int] | None,
     tell: Callable[[str], None],
     *,
@@ -127,7 +136,8 @@ def _prepared(
     data, held = yield from _read(dataset, validation, chosen.pixel_size_um, slide_ids, tell, keep_bad=keep_bad)
     if chosen.pixel_size_um is None:
         chosen = chosen.model_copy(update={"pixel_size_um": common_pixel_size(data)})
-    for sentence in without_pixel_size(data, chosen.pixel_size_um):
+    said = [] if begun is None else begun.sentences(data.classes, chosen.pixel_size_um)
+    for sentence in [*said, *without_pixel_size(data, chosen.pixel_size_um)]:
         tell(sentence)
     return _Prepared(data, held, chosen)
 
@@ -179,6 +189,7 @@ def _keep(target: Path, asked: dict[str, Any], prepared: _Prepared) -> None:
 def forget_beginning(folder: Path) -> None:
     """Delete what a training is continued from, and the folder where nothing else is in it."""
     (folder / CHECKPOINT_NAME).unlink(missing_ok=True)
+    (folder / START_NAME).unlink(missing_ok=True)
     (folder / DATA_NAME).unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # something else is in it
         folder.rmdir()
@@ -288,9 +299,13 @@ def _network(task: str, network: str | None) -> str:
     return network or names[0]
 
 
-def _settings(network: str, settings: dict[str, Any]) -> TrainSettings:
+def _settings(task: str, network: str | None, settings: dict[str, Any], begun: StartModel | None) -> TrainSettings:
     from pydantic import ValidationError
 
+    if begun is not None:
+        require_start(begun.card, task)
+        network, settings = network or begun.card.architecture, settings_from(begun.card, settings)
+    network = _network(task, network)
     try:
         chosen = TrainSettings(
             network=network, **{name: value for name, value in settings.items() if value is not None}
@@ -301,6 +316,8 @@ def _settings(network: str, settings: dict[str, Any]) -> TrainSettings:
     stride_px = kind.stride_px(kind.checked(chosen.network_settings))
     if chosen.crop_px % stride_px or chosen.tile_px % stride_px:
         raise InputError(f"The sides of crops and tiles must be multiples of {stride_px}.")
+    if begun is not None:
+        begun.require_fitting(chosen)
     return chosen
 
 

@@ -57,6 +57,9 @@ def _facts(entry: ModelEntry, card: ModelCard) -> list[tuple[str, str]]:
     if card.trained_at_um is not None:
         size += f", trained on slides of {significant_text(card.trained_at_um)} µm"
     facts = [("Pixel size", size), ("Data", _data_words(card)), ("Scores", _scores(card.metrics))]
+    start = card.training.get("start")
+    if isinstance(start, dict):
+        facts.append(("Started from", str(start.get("name") or "another model")))
     facts.append(("Default confidence", f"{card.confidence:.2f}"))
     facts.append(("Speed here", entry.speed or "not measured yet: detect with it"))
     return [*facts, ("Licence", entry.licence), ("Folder", str(entry.folder))]

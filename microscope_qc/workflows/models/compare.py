@@ -19,6 +19,7 @@ from microscope_qc.core.matching import overlapping_pairs, require_shares
 from microscope_qc.core.wording import elapsed_text, listed, plural, things
 from microscope_qc.ml.architectures.loading import open_task
 from microscope_qc.ml.cards import ModelCard
+from microscope_qc.ml.datasets.learned import read_learned, without_learned
 from microscope_qc.ml.datasets.parts import read_parts
 from microscope_qc.ml.datasets.records import AnnotatedImage, Dataset, full_names
 from microscope_qc.ml.evaluation.report import WEAKEST, Report, figure_words
@@ -220,9 +221,8 @@ def compare_models(
     read = yield from read_dataset(dataset)
     data, said = to_measure_on(read)
     for card, model in zip(cards, (new, old), strict=True):
-        data, learned = not_learned_from(data, read_parts(model_folder(model)))
-        if learned:
-            said = [*said, f"{things(learned, 'place')} left out: {card.name} has learned from {_them(learned)}."]
+        data, more = yield from _not_learned_from(data, card.name, model_folder(model))
+        said = [*said, *more]
     if not sum(len(image.boxes) for image in data.images):
         raise ModelError(
             "There is nothing to measure on: the models have learned from every place with a marked defect.",
@@ -243,6 +243,21 @@ def compare_models(
         return compared()
     with Project.open(dataset, write=False) as project:
         return compared(ProjectFindings(project))
+
+
+def _not_learned_from(data: Dataset, name: str, folder: Path) -> Job[tuple[Dataset, list[str]]]:
+    """Without what a model, or one that it started from, has learned from, and what is to be said of that."""
+    data, learned = not_learned_from(data, read_parts(folder))
+    known = read_learned(folder)
+    said = []
+    if known is not None:
+        data, more = yield from without_learned(data, known)
+        learned += more
+        if not known.complete:
+            said.append(f"{name} started from a model that does not say what it learned from: it may know more places.")
+    if learned:
+        said.append(f"{things(learned, 'place')} left out: {name} has learned from {_them(learned)}.")
+    return data, said
 
 
 def _compared(

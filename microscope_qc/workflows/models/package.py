@@ -22,6 +22,7 @@ from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.core.wording import bytes_text
 from microscope_qc.ml.architectures.loading import open_task
 from microscope_qc.ml.cards import CARD_NAME, LARGEST_BYTES, WEIGHTS_NAME, ModelCard, read_card, write_card
+from microscope_qc.ml.datasets.learned import read_learned
 from microscope_qc.ml.datasets.parts import PARTS_NAME, read_parts
 from microscope_qc.ml.library import LARGEST_WEIGHTS_BYTES
 from microscope_qc.workflows.models.shelf import (
@@ -235,6 +236,7 @@ def _checked(folder: Path, path: Path) -> ModelCard:
         open_task(folder, device="cpu")
         if (folder / PARTS_NAME).exists():
             read_parts(folder)
+        read_learned(folder)
     except MicroscopeQCError as error:
         said = error.message.replace(f"{folder}{os.sep}", "").replace(str(folder), path.name)
         raise ModelError(f"{path.name} is not taken in. {said}", hint="Ask for the file again.") from error

@@ -18,6 +18,8 @@ from microscope_qc.core.errors import InputError, MicroscopeQCError, ModelError
 from microscope_qc.core.files import temporary_prefix, write_error
 from microscope_qc.core.wording import elapsed_text, listed
 from microscope_qc.ml.cards import CARD_NAME, WEIGHTS_NAME, ModelCard, write_card
+from microscope_qc.ml.datasets.learned import LEARNED_NAME
+from microscope_qc.ml.datasets.parts import PARTS_NAME
 from microscope_qc.ml.library import bundled_folder, load_card, model_folder
 from microscope_qc.project import Project
 from microscope_qc.project.records import LogEntry, RunRecord
@@ -26,7 +28,7 @@ from microscope_qc.project.runs.journal import read_status
 MODELS_FOLDER = "models"
 """In a project's folder, and in that of a user's data."""
 LONGEST_NAME = 80
-FILES = (CARD_NAME, WEIGHTS_NAME, "metrics.json", "curve.csv", "parts.json")
+FILES = (CARD_NAME, WEIGHTS_NAME, "metrics.json", "curve.csv", PARTS_NAME, LEARNED_NAME)
 """What a model consists of; card and weights must be there."""
 _FORBIDDEN = set('<>:"/\\|?*')
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))}
@@ -104,6 +106,9 @@ def licence_text(card: ModelCard) -> str:
     backbone = card.training.get("backbone")
     if isinstance(backbone, str) and backbone:
         return backbone
+    start = card.training.get("start")
+    if isinstance(start, dict):
+        return f"Started from the weights of {start.get('name')}, whose terms apply."
     return "No weights of others: trained from nothing on the data named here."
 
 

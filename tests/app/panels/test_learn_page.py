@@ -11,10 +11,12 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from learning_toys import untrained_classifier, untrained_model
 from panels_support import PIXEL_UM, write_picture
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
+from microscope_qc.app.base.settings import AppSettings
 from microscope_qc.app.session.measuring import Measuring
 from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.jobs import Job, Progress, TimedProgress
@@ -89,10 +91,15 @@ def trainer() -> Trainer:
 
 
 @pytest.fixture
-def page(session: Any, jobs: Any, qtbot: Any, trainer: Trainer) -> Iterator[Any]:
+def settings() -> AppSettings:
+    return AppSettings()
+
+
+@pytest.fixture
+def page(session: Any, jobs: Any, settings: AppSettings, qtbot: Any, trainer: Trainer) -> Iterator[Any]:
     from microscope_qc.app.panels.learn.page import LearnPage
 
-    made = LearnPage(session, jobs, Measuring(session, jobs), follow=trainer)
+    made = LearnPage(session, jobs, Measuring(session, jobs), settings, follow=trainer)
     qtbot.addWidget(made)
     made.resize(1366, 700)
     made.show()
@@ -196,6 +203,60 @@ def test_a_training_is_started_watched_paused_continued_and_used(
     assert project.models.argument == str(folder)
 
 
+def start_choices(page: Any) -> list[str]:
+    """What the list of starts offers."""
+    return [page.settings.start_from.itemText(row) for row in range(page.settings.start_from.count())]
+
+
+def choose_start(page: Any, qtbot: Any, words: str) -> None:
+    """Open the settings and choose a start with the keyboard."""
+    if not page.settings.fold.isChecked():
+        press(page.settings.fold)
+    shows(qtbot, page.settings.start_from.isVisible)
+    row = next(row for row, text in enumerate(start_choices(page)) if words in text)
+    QTest.keyClick(page.settings.start_from, Qt.Key.Key_Home)
+    for _ in range(row):
+        QTest.keyClick(page.settings.start_from, Qt.Key.Key_Down)
+    assert words in page.settings.start_from.currentText()
+
+
+def test_a_training_starts_from_the_model_in_use(
+    page: Any, project: Any, settings: AppSettings, qtbot: Any, trainer: Trainer
+) -> None:
+    model = untrained_model(project.path / "models" / "older")
+    assert len(start_choices(page)) == 2 and "ImageNet" in page.settings.start_from.currentText()
+    project.models.use(str(model), name="older")
+    shows(qtbot, lambda: "The model in use (older)" in start_choices(page))
+    assert "ImageNet" in page.settings.start_from.currentText(), "as before, until the user chooses"
+    choose_start(page, qtbot, "(older)")
+    assert "Best for more labels on slides like those that it knows" in page.settings.about_start.text()
+    assert settings.learn_start == "model in use" and "forgotten" in page.settings.start_from.toolTip()
+    confirm(project, 6)
+    shows(qtbot, page.train.isEnabled)
+    press(page.train)
+    shows(qtbot, lambda: trainer.folders)
+    request = read_request(trainer.folders[0])
+    assert request.network is None and request.settings == {"minutes": 20.0, "start": "models/older"}
+    trainer.may_end.set()
+    shows(qtbot, lambda: not page.run.running)
+
+
+def test_only_a_model_that_can_be_one_is_offered_as_a_start_and_the_choice_is_remembered(
+    page: Any, project: Any, settings: AppSettings, qtbot: Any, tmp_path: Path
+) -> None:
+    settings.learn_start = "model in use"
+    project.models.use("li-ion-ssd", name="li-ion-ssd")
+    shows(qtbot, lambda: page.settings.start_from.currentText() == "The model in use (li-ion-ssd)")
+    for model in (untrained_classifier(tmp_path / "windows"), tmp_path / "gone"):
+        project.models.use(str(model), name=model.name)
+        shows(qtbot, lambda: len(start_choices(page)) == 2)
+        assert "ImageNet" in page.settings.start_from.currentText()
+        project.models.use("li-ion-ssd", name="li-ion-ssd")
+        shows(qtbot, lambda: page.settings.start_from.currentText() == "The model in use (li-ion-ssd)")
+    project.models.clear()
+    assert len(start_choices(page)) == 2
+
+
 def test_cancelling_asks_once_more_and_keeps_nothing(page: Any, project: Any, qtbot: Any, trainer: Trainer) -> None:
     confirm(project, 6)
     shows(qtbot, page.train.isEnabled)
@@ -230,7 +291,7 @@ def test_a_training_that_was_interrupted_is_offered_when_the_project_is_opened(
 
     folder = ask_for_training(project.path, "killed")
     write_epoch(folder, 3)
-    made = LearnPage(session, jobs, Measuring(session, jobs), follow=trainer)
+    made = LearnPage(session, jobs, Measuring(session, jobs), AppSettings(), follow=trainer)
     qtbot.addWidget(made)
     made.show()
     shows(qtbot, lambda: "“killed” was interrupted" in made.story.text() and made.go_on.isVisible())
@@ -256,7 +317,7 @@ def test_a_worse_model_is_said_to_be_so_before_it_is_put_in_use(
     folder = ask_for_training(project.path, "second")
     write_epoch(folder, 3)
     finish(folder)
-    page = LearnPage(session, jobs, Measuring(session, jobs, command=command))
+    page = LearnPage(session, jobs, Measuring(session, jobs, command=command), AppSettings())
     qtbot.addWidget(page)
     page.show()
     verdict = page.verdict

@@ -21,10 +21,12 @@ from microscope_qc.app.widgets.job_bar import JobBar
 from microscope_qc.app.widgets.parts import column_of, heading, note, scrolled, sentence
 from microscope_qc.core.wording import duration_text, elapsed_text
 from microscope_qc.workflows.learning.request import Training, TrainingState
+from microscope_qc.workflows.learning.starting import name_to_start_from
 from microscope_qc.workflows.learning.supply import outcome
 
 if TYPE_CHECKING:
     from microscope_qc.app.base.jobs import JobRunner
+    from microscope_qc.app.base.settings import AppSettings
     from microscope_qc.app.session.measuring import Measuring
     from microscope_qc.app.session.session import Session
 
@@ -46,6 +48,7 @@ class LearnPage(QWidget):
         session: Session,
         jobs: JobRunner,
         measuring: Measuring,
+        settings: AppSettings,
         parent: QWidget | None = None,
         *,
         follow: Follow | None = None,
@@ -53,10 +56,10 @@ class LearnPage(QWidget):
         super().__init__(parent)
         self.setObjectName("learn")
         self.setWindowTitle("Learn")
-        self._session = session
+        self._session, self._jobs = session, jobs
         self.run = LearnRun(session, jobs, self, follow=follow)
         self.supply = SupplyView(session, jobs)
-        self.settings = TrainSettingsForm()
+        self.settings = TrainSettingsForm(settings)
         self.train = QPushButton("Train")
         self.label = QPushButton("Label defects…")
         self.pause, self.keep, self.cancel = (
@@ -79,6 +82,9 @@ class LearnPage(QWidget):
         self.settings.keep_bad.toggled.connect(self.supply.keep_bad)
         for signal in (session.project_changed, session.classes_changed, session.slides_changed):
             link(self, signal, self._due.soon)
+        link(self, session.project_changed, self._on_project_changed)
+        link(self, session.model_in_use_changed, self._offer_model)
+        self._offer_model()
         self._refresh()
 
     # -- parts -------------------------------------------------------------------------------------------------------
@@ -216,13 +222,32 @@ class LearnPage(QWidget):
         elif done and training.card is not None:
             places = int(str(training.card.training.get("validation_images", 0)))
             took = f"Trained in {elapsed_text(60 * training.minutes)}."
-            said = " ".join([*outcome(dict(training.card.metrics), pictures=places), took])
+            start = training.card.training.get("start")
+            said = " ".join([*outcome(dict(training.card.metrics), pictures=places, start=start), took])
         else:
             said = "" if curve else _FIRST
         self.result.setText(said)
         notes = [] if training is None else training.notes
         self.notes.setText("<br>".join(escape(line) for line in notes))
         self.notes.setVisible(bool(notes))
+
+    def _offer_model(self) -> None:
+        """Offer the model in use as a start where it can be one, which its folder tells another thread."""
+        project = self._session.project
+        model = "" if project is None else project.models.argument
+
+        def take(name: str) -> None:
+            if self._session.project is project and project is not None and project.models.argument == model:
+                self.settings.offer_model(name, model)
+
+        if model:
+            self._jobs.call(lambda: name_to_start_from(model), take)
+        else:
+            self.settings.offer_model("", "")
+
+    def _on_project_changed(self) -> None:
+        self.settings.offer_model("", "")
+        self._offer_model()
 
     # -- what the user does ------------------------------------------------------------------------------------------
 

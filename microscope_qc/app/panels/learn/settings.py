@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QLineEdit, QSpinBox, QToolButton, QVBoxLayout, QWidget
@@ -11,15 +11,26 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QLineEdit, QSpinBo
 from microscope_qc.app.base import theme
 from microscope_qc.app.widgets.parts import note
 
+if TYPE_CHECKING:
+    from microscope_qc.app.base.settings import AppSettings
+
 MINUTES = 20
-BACKBONE, RANDOM = "backbone", "random"
+BACKBONE, IN_USE, RANDOM = "backbone", "model in use", "random"
+_ABOUT = {
+    BACKBONE: "Best for a first model, and for slides unlike those that the model in use knows.",
+    IN_USE: "Best for more labels on slides like those that it knows. Everything labelled here is learned; classes of "
+    "which nothing is labelled here are forgotten.",
+    RANDOM: "Needs far more labels.",
+}
+"""When each start is good."""
 
 
 class TrainSettingsForm(QWidget):
     """Name, time limit, and what the training starts from."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, settings: AppSettings, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._settings, self._model = settings, ""
         self.fold = QToolButton()
         self.fold.setText("Settings")
         self.fold.setCheckable(True)
@@ -33,9 +44,11 @@ class TrainSettingsForm(QWidget):
         self.minutes.setSuffix(" min")
         self.minutes.setToolTip("The training ends by then; longer is better, up to a point")
         self.start_from = QComboBox()
-        self.start_from.addItem("A network that has seen a million photographs (ImageNet)", BACKBONE)
-        self.start_from.addItem("Nothing", RANDOM)
-        self.start_from.setToolTip("What the model can do before it sees your slides")
+        self.start_from.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.start_from.setMinimumContentsLength(20)
+        self.start_from.activated.connect(self._on_start_chosen)
+        self.about_start = note()
+        self.offer_model("", "")
         self.keep_bad = QCheckBox("Learn from blurred slides too")
         self.keep_bad.setToolTip(
             "Otherwise slides that are out of focus all over, or mostly black or white, are left out"
@@ -46,7 +59,7 @@ class TrainSettingsForm(QWidget):
         form.addRow("Name", self.name)
         form.addRow("Time limit", self.minutes)
         form.addRow("Start from", self.start_from)
-        form.addRow(note("Starting from photographs needs far fewer labels."))
+        form.addRow(self.about_start)
         form.addRow(self.keep_bad)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -59,11 +72,38 @@ class TrainSettingsForm(QWidget):
         if project is not None and not self.name.isModified():
             self.name.setText(project.stem)
 
+    def offer_model(self, name: str, model: str) -> None:
+        """Offer a model to start from, with its name and what the workflow identifies it by; "" offers none."""
+        self._model = model
+        starts = {BACKBONE: "A network that has seen a million photographs (ImageNet)"}
+        if name:
+            starts[IN_USE] = f"The model in use ({name})"
+        starts[RANDOM] = "Nothing"
+        self.start_from.clear()
+        for start, words in starts.items():
+            self.start_from.addItem(words, start)
+            self.start_from.setItemData(self.start_from.count() - 1, _ABOUT[start], Qt.ItemDataRole.ToolTipRole)
+        self.start_from.setCurrentIndex(max(0, self.start_from.findData(self._settings.learn_start)))
+        self._show_start()
+
+    def _on_start_chosen(self) -> None:
+        self._settings.learn_start = self.start_from.currentData()
+        self._show_start()
+
+    def _show_start(self) -> None:
+        about = _ABOUT[self.start_from.currentData()]
+        self.about_start.setText(about)
+        self.start_from.setToolTip(f"What the model can do before it sees your slides. {about}")
+
     def asked(self) -> dict[str, Any]:
         """What is chosen, as :func:`microscope_qc.workflows.learning.request.ask_for_training` takes it."""
         settings: dict[str, Any] = {"minutes": float(self.minutes.value())}
         network: str | None = "lite0"
-        if self.start_from.currentData() == RANDOM:
+        start = self.start_from.currentData()
+        if start == IN_USE:
+            network = None  # that model's
+            settings["start"] = self._model
+        elif start == RANDOM:
             settings["network_settings"] = {"backbone": RANDOM}
         return {"network": network, "settings": settings, "keep_bad": self.keep_bad.isChecked()}
 

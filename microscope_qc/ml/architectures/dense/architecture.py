@@ -20,6 +20,7 @@ class DenseArchitecture(Architecture[S]):
     """A detector whose network is a :class:`microscope_qc.ml.architectures.dense.detector.DenseDetector`."""
 
     task = "detect"
+    continues = True
 
     def stride_px(self, settings: S) -> int:
         """See :class:`Architecture`."""

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from microscope_qc.core.jobs import Job
+from microscope_qc.ml.architectures.dense.continuing import take_over
 from microscope_qc.ml.architectures.dense.detector import DenseDetector, apply_calibration
 from microscope_qc.ml.architectures.dense.settings import STRIDE_PX
 from microscope_qc.ml.architectures.dense.targets import BoxTarget, target_of
@@ -80,6 +81,14 @@ class DenseRecipe(Recipe[list[TrainingCrop]]):
         with autocast(device):
             logits, values = detector((images - mean) / std)
         return self.loss(detector, logits, values, [target_of(crop) for crop in batch])
+
+    def adopt(self, card: ModelCard) -> None:
+        """See :class:`Recipe`."""
+        self._mean, self._std = card.mean, card.std
+
+    def take_over(self, network: nn.Module, before: nn.Module, card: ModelCard) -> None:
+        """All layers, and of the one that tells classes apart what belongs to a class that both know."""
+        take_over(cast(DenseDetector, network), cast(DenseDetector, before), card, classes=self._dataset.classes)
 
     def pieces(self, batch: list[TrainingCrop], count: int) -> list[tuple[list[TrainingCrop], float]]:
         """See :class:`Recipe`."""

@@ -1,0 +1,62 @@
+"""Chooses the model that a training starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from microscope_qc.core.errors import InputError, MicroscopeQCError, ModelError
+from microscope_qc.ml.cards import ModelCard
+from microscope_qc.ml.library import load_card
+from microscope_qc.ml.training.start import StartModel, require_startable, start_model
+
+CONTINUED_RATE = 1e-3
+"""Highest learning rate of a training that starts from a model, unless another one is given."""
+
+
+def chosen_start(model: Path | str, target: Path) -> StartModel:
+    """The model of this bundled name or folder, for a training in the folder ``target``.
+
+    Raises
+    ------
+    InputError
+        When it is the model that is to be made.
+    ModelError
+        When it cannot be used.
+    """
+    if Path(model).resolve() == target.resolve():
+        raise InputError("A model cannot start from itself.", hint="Train into another folder.")
+    return start_model(model, target)
+
+
+def settings_from(card: ModelCard, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a training that starts from a model: as that has them, where they were not given."""
+    own = {"network_settings": card.network, "pixel_size_um": card.pixel_size_um, "learning_rate": CONTINUED_RATE}
+    return own | {name: value for name, value in given.items() if value is not None}
+
+
+def require_start(card: ModelCard, task: str) -> None:
+    """Refuse a model that a training for a task cannot start from.
+
+    Raises
+    ------
+    ModelError
+        With the reason.
+    """
+    if card.task != task:
+        raise ModelError(
+            f"{card.name} is a model for the task {card.task}: a training for {task} cannot start from it.",
+            hint="Start from a model for the same task.",
+        )
+    require_startable(card)
+
+
+def name_to_start_from(model: str, task: str = "detect") -> str:
+    """The name of a model that a training for a task can start from; "" where it cannot."""
+    try:
+        card = load_card(model)
+        require_start(card, task)
+    except MicroscopeQCError:
+        return ""
+    return str(card.name)
