@@ -61,7 +61,8 @@ def test_a_model_is_measured(capsys: pytest.CaptureFixture[str], tmp_path: Path)
         "iou",
     }
     figures = {"precision", "recall", "f1", "map50", "map50_11", "map"}
-    assert about | figures | {"per_class", "by_size", "confusion", "curves"} == set(report)
+    intervals = {f"{name}_interval" for name in figures}
+    assert about | figures | intervals | {"part", "per_class", "by_size", "confusion", "curves"} == set(report)
     assert report["truth"] == 12 and report["confidence"] == 0.3 and set(report["per_class"]) == {"SQ", "DI"}
     assert main([*command, "--confidence", "0.4", "--iou", "0.3"]) == 0
     text = capsys.readouterr().out
