@@ -71,7 +71,7 @@ class FindingsTableModel(QAbstractTableModel):
         self._sort = IN_ORDER
         self._chips: dict[str, QIcon] = {}
         self._ids = np.empty(0, np.int64)
-        self._cells: dict[int, tuple[str, ...]] = {}  # what was asked for since the last change
+        self._cells: dict[int, tuple[str, ...]] = {}  # what was asked for, while it stays as it is
         self._runs: dict[int, str] = {}
         self.reload()
 
@@ -91,7 +91,10 @@ class FindingsTableModel(QAbstractTableModel):
         """
         if not len(ids):
             return True
-        self._cells.clear()
+        if len(ids) > ONE_BY_ONE:
+            self._cells.clear()
+        for number in ids.tolist() if self._cells else ():
+            self._cells.pop(number, None)
         scoped = self._session.scoped
         table = scoped.table
         exist = table.has(ids)

@@ -21,7 +21,7 @@ from microscope_qc.app.panels.classes.panel import COUNT, ClassesDock
 from microscope_qc.app.panels.gallery.filter import FilterHint
 from microscope_qc.app.panels.gallery.panel import GalleryDock
 from microscope_qc.app.panels.history import ENTRY, HistoryDock
-from microscope_qc.app.panels.table import CONFIDENCE, NUMBER, SIZE, TableDock
+from microscope_qc.app.panels.table import COLUMNS, CONFIDENCE, NUMBER, SIZE, FindingsTableModel, TableDock
 from microscope_qc.app.session import review_order
 from microscope_qc.app.session.orders import columns_of, order_rows
 from microscope_qc.core.boxes import BoxFilter, ReviewState
@@ -286,6 +286,25 @@ def test_the_table_follows_single_findings_as_if_it_were_read_again(qtbot: Any, 
     assert [index.row() for index in table.view.selectionModel().selectedRows()] == [
         place for place, number in enumerate(table.model.ids) if number in session.selection.ids
     ]
+
+
+def test_the_table_says_of_every_finding_what_holds_after_each_edit(qtbot: Any, session: Any) -> None:
+    table, rng = TableDock(session), np.random.default_rng(5)
+    qtbot.addWidget(table)
+    table.show()
+    first, last = session.classes[0].id, session.classes[-1].id
+
+    def said(model: FindingsTableModel) -> list[list[str]]:
+        return [[model.index(row, column).data() for column in range(len(COLUMNS))] for row in range(model.rowCount())]
+
+    for edit in (session.judging.confirm, lambda ids: session.judging.reject(ids, "duplicate"),
+                 lambda ids: session.judging.relabel(ids, first), lambda ids: session.judging.relabel(ids, last),
+                 lambda ids: session.judging.choose(ids, True), lambda ids: session.judging.set_note(ids, "seen"),
+                 lambda _ids: session.undoing.undo(), lambda _ids: session.undoing.redo()):  # fmt: skip
+        said(table.model)
+        edit(np.sort(rng.choice(session.table.rows["id"], 3, replace=False)))
+        table._due.catch_up()
+        assert said(table.model) == said(FindingsTableModel(session))
 
 
 def test_a_finding_that_the_filter_hides_once_it_is_judged_leaves_the_table(qtbot: Any, session: Any) -> None:
