@@ -1,4 +1,4 @@
-"""Command ``dataset``: cut training pictures from projects; how a project is divided; what a data set holds."""
+"""Command ``dataset``: cut training pictures from projects; how one is divided; what a data set holds and shows."""
 
 from __future__ import annotations
 
@@ -6,7 +6,16 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from microscope_qc.cli.parts import DATASET, KEEP_BAD, add_slides, number, say_left_out, slides_of, whole_number
+from microscope_qc.cli.parts import (
+    DATASET,
+    KEEP_BAD,
+    add_slides,
+    count,
+    number,
+    say_left_out,
+    slides_of_only,
+    whole_number,
+)
 from microscope_qc.cli.planes import add_plane_options, plane_choice
 
 
@@ -17,6 +26,7 @@ def register(subparsers: Any) -> None:
     _register_make(commands)
     _register_parts(commands)
     _register_card(commands)
+    _register_preview(commands)
 
 
 def _register_make(commands: Any) -> None:
@@ -96,19 +106,33 @@ def _register_card(commands: Any) -> None:
     card.set_defaults(handler=_card)
 
 
+def _register_preview(commands: Any) -> None:
+    preview = commands.add_parser(
+        "preview",
+        help="crops as a detector sees them while it learns",
+        description="Draw crops as the training does, turned, mirrored and in changed light, and write them as one "
+        "picture: boxes in the colours of their classes, dashed where a defect was pasted, grey where a place counts "
+        "neither as defect nor as background.",
+    )
+    preview.add_argument("dataset", metavar="DATASET", nargs="+", help=DATASET)
+    preview.add_argument("--out", type=Path, required=True, metavar="FILE.png")
+    preview.add_argument("--count", type=whole_number, default=24, metavar="N", help="how many (default 24)")
+    preview.add_argument("--draw", type=count, default=0, metavar="N", help="another number, other crops (default 0)")
+    preview.add_argument("--pixel-size", type=number, metavar="UM", help="as for train")
+    preview.add_argument("--crop", type=whole_number, metavar="N", help="as for train")
+    preview.add_argument("--paste", type=number, metavar="X", help="as for train")
+    preview.add_argument("--seed", type=whole_number, metavar="N", help="as for train")
+    preview.add_argument("--keep-bad", action="store_true", help=KEEP_BAD)
+    add_slides(preview)
+    preview.add_argument("--json", action="store_true", help="print one JSON document")
+    preview.set_defaults(handler=_preview)
+
+
 def _make(args: argparse.Namespace) -> int:
     from microscope_qc.cli.progress import print_json, run
-    from microscope_qc.core.errors import InputError
     from microscope_qc.core.wording import things
-    from microscope_qc.project import Project
     from microscope_qc.workflows.learning.dataset import make_dataset
 
-    slide_ids = None
-    if args.slide:
-        if len(args.projects) > 1:
-            raise InputError("--slide is for one project.", hint="Name one project, or leave --slide out.")
-        with Project.open(args.projects[0], write=False) as project:
-            slide_ids = slides_of(project, args.slide)
     job = make_dataset(
         args.projects,
         args.out,
@@ -122,7 +146,7 @@ def _make(args: argparse.Namespace) -> int:
         visible=args.visible,
         format=args.format,
         classes=args.classes,
-        slide_ids=slide_ids,
+        slide_ids=slides_of_only(args.projects, args.slide),
         choice=plane_choice(args),
     )
     result = run(job, args)
@@ -143,8 +167,8 @@ def _make(args: argparse.Namespace) -> int:
         f"{things(result.pictures, 'picture')} ({result.background} without defects) "
         f"with {things(result.boxes, 'box', 'boxes')} in {result.folder}"
     )
-    for code, count in result.classes.items():
-        print(f"  {code}: {count}")
+    for code, boxes in result.classes.items():
+        print(f"  {code}: {boxes}")
     if result.unreviewed:
         print(
             f"In {things(result.unreviewed, 'picture')} findings wait for a judgement; "
@@ -204,4 +228,26 @@ def _card(args: argparse.Namespace) -> int:
                           (f"Class, {card.counted()}", *counts))))  # fmt: skip
     for sentence in card.sentences:
         print(sentence)
+    return 0
+
+
+def _preview(args: argparse.Namespace) -> int:
+    from microscope_qc.cli.progress import print_json, run
+    from microscope_qc.core.wording import things
+    from microscope_qc.workflows.learning.preview import preview_crops, write_preview
+
+    job = preview_crops(
+        args.dataset, count=args.count, draw=args.draw, crop_px=args.crop, paste=args.paste, seed=args.seed,
+        pixel_size_um=args.pixel_size, slide_ids=slides_of_only(args.dataset, args.slide), keep_bad=args.keep_bad,
+    )  # fmt: skip
+    preview = run(job, args)
+    file = write_preview(args.out, preview)
+    if args.json:
+        print_json({
+            "file": file, "crops": len(preview.crops), "boxes": preview.defects, "pasted": preview.pasted,
+            "classes": preview.classes,
+        })  # fmt: skip
+        return 0
+    boxes = things(preview.defects, "box", "boxes")
+    print(f"{file}: {things(len(preview.crops), 'crop')} with {boxes}, {preview.pasted} of them pasted")
     return 0

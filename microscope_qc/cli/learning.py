@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from microscope_qc.cli.parts import DATASET, KEEP_BAD, add_slides, number, slides_of, whole_number
+from microscope_qc.cli.parts import DATASET, KEEP_BAD, add_slides, number, slides_of_only, whole_number
 from microscope_qc.core.errors import Cancelled, InputError
 
 
@@ -92,6 +92,7 @@ def _register_train(subparsers: Any) -> None:
         ("--batch", whole_number, "crops in a step (default 8)"),
         ("--learning-rate", number, "highest learning rate (default 0.002, with --start 0.001)"),
         ("--crop", whole_number, "side of training crops, model pixels (default 384)"),
+        ("--paste", number, "share of crops without a defect onto which one is pasted, 0 to 1 (default 0)"),
         ("--tile", whole_number, "side of tiles in detection, model pixels (default 512)"),
         ("--overlap", whole_number, "overlap of tiles in detection, model pixels (default 128)"),
         ("--validate-every", whole_number, "epochs between validations (default 1)"),
@@ -159,10 +160,10 @@ def _train(args: argparse.Namespace) -> int:
     job = train_as_asked(out) if of_window else train(
         args.dataset, args.out, task=args.task, validation=args.validation, trained_on=args.trained_on,
         overwrite=args.overwrite, network=args.network, epochs=args.epochs, batch=args.batch, seed=args.seed,
-        pixel_size_um=args.pixel_size, learning_rate=args.learning_rate, crop_px=args.crop, tile_px=args.tile,
-        overlap_px=args.overlap, validate_every=args.validate_every, patience=args.patience, device=args.device,
-        minutes=args.minutes, start=_start(args), network_settings=backbone, tell=tell, slide_ids=_slides(args),
-        keep_bad=args.keep_bad, end_now=lambda: args.finish,
+        pixel_size_um=args.pixel_size, learning_rate=args.learning_rate, crop_px=args.crop, paste=args.paste,
+        tile_px=args.tile, overlap_px=args.overlap, validate_every=args.validate_every, patience=args.patience,
+        device=args.device, minutes=args.minutes, start=_start(args), network_settings=backbone, tell=tell,
+        slide_ids=slides_of_only(args.dataset, args.slide), keep_bad=args.keep_bad, end_now=lambda: args.finish,
     )  # fmt: skip
     try:
         card = run(job, args)
@@ -199,18 +200,6 @@ def _start(args: argparse.Namespace) -> str | None:
         return named_model(args.start)
     with Project.open(args.dataset[0], write=False) as project:
         return named_model(args.start, project)
-
-
-def _slides(args: argparse.Namespace) -> list[int] | None:
-    """Slides that were named, of the only project."""
-    from microscope_qc.project import Project
-
-    if not args.slide:
-        return None
-    if len(args.dataset) > 1:
-        raise InputError("--slide is for one project.", hint="Name one project, or leave --slide out.")
-    with Project.open(args.dataset[0], write=False) as project:
-        return slides_of(project, args.slide)
 
 
 def _evaluate(args: argparse.Namespace) -> int:

@@ -88,6 +88,25 @@ def slides_of(project: Project, names: Sequence[str] | None) -> list[int] | None
     return None if not names else list(dict.fromkeys(project.slides.named(name).id for name in names))
 
 
+def slides_of_only(projects: Sequence[Path | str], names: Sequence[str] | None) -> list[int] | None:
+    """Ids of the slides that were named, of the only project; None where none was.
+
+    Raises
+    ------
+    InputError
+        When there are several projects, or no slide of such a name.
+    """
+    from microscope_qc.core.errors import InputError
+    from microscope_qc.project import Project
+
+    if not names:
+        return None
+    if len(projects) > 1:
+        raise InputError("--slide is for one project.", hint="Name one project, or leave --slide out.")
+    with Project.open(projects[0], write=False) as project:
+        return slides_of(project, names)
+
+
 def say_left_out(left_out: Sequence[LeftOut], *, again: bool = False) -> int:
     """End with what failed, each slide with its reason; 0 where nothing did.
 

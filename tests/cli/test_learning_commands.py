@@ -169,3 +169,27 @@ def test_only_a_network_with_a_backbone_starts_from_one(tmp_path: Path, capsys: 
     command = ["train", str(tmp_path / "data"), "--out", str(tmp_path / "m"), "--network", "ssd-tiny"]
     assert main([*command, "--backbone", "random"]) != 0
     assert "ssd-tiny: backbone: is not known" in capsys.readouterr().err
+
+
+def test_how_much_is_pasted_is_chosen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from microscope_qc.ml.architectures.recipe import TrainSettings
+    from microscope_qc.ml.cards import read_card
+    from microscope_qc.ml.datasets import Dataset
+    from microscope_qc.ml.training import loop
+
+    data, model = coco_folder(tmp_path / "data"), untrained_model(tmp_path / "toy", classes=("SQ", "DI"))
+    chosen = []
+
+    def trained(_data: Dataset, _out: Path, settings: TrainSettings, **_: object) -> Iterator[Progress]:
+        chosen.append(settings.paste)
+        yield Progress(1, 1, "steps")
+        return read_card(model)
+
+    monkeypatch.setattr(loop, "train_network", trained)
+    command = ["train", str(data), "--progress", "none", "--out"]
+    assert main([*command, str(tmp_path / "a")]) == main([*command, str(tmp_path / "b"), "--paste", "0.4"]) == 0
+    assert chosen == [TrainSettings().paste, 0.4]
+    assert main([*command, str(tmp_path / "c"), "--paste", "40"]) == 2
+    assert "paste" in capsys.readouterr().err

@@ -21,7 +21,7 @@ from microscope_qc.core.jobs import run_job
 from microscope_qc.exchange.document import Document
 from microscope_qc.exchange.registry import FORMATS
 from microscope_qc.ml.datasets import Dataset
-from microscope_qc.ml.datasets.crops import load_scaled
+from microscope_qc.ml.datasets.scaled import load_scaled
 from microscope_qc.project import Project
 from microscope_qc.workflows.learning.dataset import make_dataset
 from microscope_qc.workflows.learning.reading import TURNED, UNTOLD

@@ -41,6 +41,8 @@ class TrainSettings(BaseModel):
         Pixel size the model works at; None takes the data set's own.
     crop_px, tile_px, overlap_px
         Side of training crops, and side and overlap of the trained model's tiles, in model pixels.
+    paste
+        Share of the crops without a defect onto which a detector's training pastes one, and half of it of the others.
     validation_share
         Share that is held out when no validation set is given.
     patience
@@ -62,6 +64,7 @@ class TrainSettings(BaseModel):
     crop_px: int = Field(default=384, ge=64, le=4096)
     tile_px: int = Field(default=512, ge=64, le=4096)
     overlap_px: int = Field(default=128, ge=0)
+    paste: float = Field(default=0.0, ge=0, le=1)
     validation_share: float = Field(default=0.15, gt=0, lt=1)
     validate_every: int = Field(default=1, ge=1)
     patience: int = Field(default=12, ge=1)

@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 
 from microscope_qc.core.files import atomic_write
-from microscope_qc.ml.datasets.crops import load_scaled
 from microscope_qc.ml.datasets.records import AnnotatedImage, Dataset
+from microscope_qc.ml.datasets.scaled import load_scaled
 
 if TYPE_CHECKING:
     from torch import nn

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,7 +90,7 @@ def train(
     """
     target = _free_folder(Path(out), overwrite=overwrite)
     begun = None if start is None else chosen_start(start, target)
-    chosen = _settings(task, network, settings, begun)
+    chosen = train_settings(task, network, settings, begun)
     asked = _asked(target, dataset, validation, slide_ids) | ({"keep_bad": True} if keep_bad else {})
     prepared = _as_begun(target, asked, chosen, tell)
     if prepared is None:
@@ -229,7 +229,7 @@ def _read(
     data, held, told = to_learn_from(data, held)
     for sentence in told:
         tell(sentence)
-    data = _learned(data, tell)
+    data = learned_classes(data, tell)
     if held is not None:
         held, others = held.known_to(data.classes)
         for sentence in other_classes(others):
@@ -275,7 +275,7 @@ def _paths(dataset: Path | str | Sequence[Path | str]) -> list[Path]:
     return [Path(dataset)] if isinstance(dataset, (str, Path)) else [Path(path) for path in dataset]
 
 
-def _learned(data: Dataset, tell: Callable[[str], None]) -> Dataset:
+def learned_classes(data: Dataset, tell: Callable[[str], None] = lambda sentence: None) -> Dataset:
     """Without the classes of which there is no box: a model that lists them would seem to look for them."""
     counts = data.counts()
     without = [code for code, count in counts.items() if not count]
@@ -299,20 +299,30 @@ def _network(task: str, network: str | None) -> str:
     return network or names[0]
 
 
-def _settings(task: str, network: str | None, settings: dict[str, Any], begun: StartModel | None) -> TrainSettings:
+def train_settings(
+    task: str, network: str | None, settings: Mapping[str, Any], begun: StartModel | None = None
+) -> TrainSettings:
+    """Settings of a training from those that were chosen; None among them stands for a default.
+
+    Raises
+    ------
+    InputError
+        When the task, the network or a setting is wrong.
+    ModelError
+        When the training cannot start from ``begun``.
+    """
     from pydantic import ValidationError
 
     if begun is not None:
         require_start(begun.card, task)
         network, settings = network or begun.card.architecture, settings_from(begun.card, settings)
-    network = _network(task, network)
     try:
         chosen = TrainSettings(
-            network=network, **{name: value for name, value in settings.items() if value is not None}
+            network=_network(task, network), **{name: value for name, value in settings.items() if value is not None}
         )
     except ValidationError as error:
         raise InputError(f"{first_problem(error)}.") from error
-    kind = architecture(network)
+    kind = architecture(chosen.network)
     stride_px = kind.stride_px(kind.checked(chosen.network_settings))
     if chosen.crop_px % stride_px or chosen.tile_px % stride_px:
         raise InputError(f"The sides of crops and tiles must be multiples of {stride_px}.")

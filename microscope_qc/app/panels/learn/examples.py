@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from qtpy.QtCore import QPointF, QRectF, QSize, Qt
+from qtpy.QtCore import QRectF, QSize, QSizeF, Qt
 from qtpy.QtGui import QColor, QImage, QPainter, QPaintEvent, QPen
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from microscope_qc.app.base import theme
+from microscope_qc.app.panels.learn.boxes import GAP, draw_box, fitting_cells
 from microscope_qc.workflows.learning.request import ExamplePicture
 
-GAP = 8
 _LABEL = 16
 _SMALLEST = 120
 
@@ -47,23 +47,7 @@ class ExampleGrid(QWidget):
 
     def cells(self) -> list[QRectF]:
         """Where each picture is: as large as they all fit."""
-        count = len(self.examples)
-        best: list[QRectF] = []
-        for columns in range(1, count + 1):
-            rows = -(-count // columns)
-            side = min(
-                (self.width() - (columns + 1) * GAP) / columns, (self.height() - (rows + 1) * GAP) / rows - _LABEL
-            )
-            if side > 0 and (not best or side > best[0].width()):
-                best = [
-                    QRectF(
-                        GAP + (number % columns) * (side + GAP),
-                        GAP + (number // columns) * (side + GAP + _LABEL),
-                        side, side,
-                    )
-                    for number in range(count)
-                ]  # fmt: skip
-        return best
+        return fitting_cells(QSizeF(self.size()), len(self.examples), below=_LABEL)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Qt: draw."""
@@ -78,15 +62,10 @@ class ExampleGrid(QWidget):
         scale = min(cell.width() / max(1, image.width()), cell.height() / max(1, image.height()))
         place = QRectF(cell.left(), cell.top(), image.width() * scale, image.height() * scale)
         painter.drawImage(place, image)
-        painter.setBrush(Qt.BrushStyle.NoBrush)
         for y0, x0, y1, x1, label, *_ in picture.truth:
             code = self._code(label)
             box = QRectF(place.left() + x0 * scale, place.top() + y0 * scale, (x1 - x0) * scale, (y1 - y0) * scale)
-            painter.setPen(QPen(QColor(0, 0, 0, 160), 4))
-            painter.drawRect(box)
-            painter.setPen(QPen(QColor(self._colours.get(code, colours.accent)), 2))
-            painter.drawRect(box)
-            painter.drawText(box.topLeft() + _above(box, place), code)
+            draw_box(painter, box, QColor(self._colours.get(code, colours.accent)), code, within=place)
         for y0, x0, y1, x1, label, confidence, *_ in picture.found:
             box = QRectF(place.left() + x0 * scale, place.top() + y0 * scale, (x1 - x0) * scale, (y1 - y0) * scale)
             painter.setPen(QPen(QColor(0, 0, 0, 190), 3))
@@ -102,8 +81,3 @@ class ExampleGrid(QWidget):
 
     def _code(self, label: float) -> str:
         return self._codes[int(label)] if 0 <= int(label) < len(self._codes) else ""
-
-
-def _above(box: QRectF, place: QRectF) -> QPointF:
-    """Beside the corner of a box, inside the picture."""
-    return QPointF(1, -3) if box.top() - 14 > place.top() else QPointF(2, 12)

@@ -13,6 +13,7 @@ from microscope_qc.app.base.refresh import Refresh
 from microscope_qc.app.base.signals import link
 from microscope_qc.app.panels.learn.curves import CurveChart, column
 from microscope_qc.app.panels.learn.examples import ExampleGrid
+from microscope_qc.app.panels.learn.preview import PreviewDialog
 from microscope_qc.app.panels.learn.run import Follow, LearnRun
 from microscope_qc.app.panels.learn.settings import TrainSettingsForm
 from microscope_qc.app.panels.learn.supply import SupplyView
@@ -73,6 +74,7 @@ class LearnPage(QWidget):
         self.loss, self.score = CurveChart("Loss"), CurveChart("Score (mAP50)", highest=1.0)
         self.examples = ExampleGrid()
         self.legend = note("Outlined: what is there. Dashed: what the model finds, with its confidence.")
+        self.preview: PreviewDialog | None = None
         self._sure = False
         self._lay_out()
         self._connect()
@@ -132,6 +134,7 @@ class LearnPage(QWidget):
         self.label.clicked.connect(self.label_requested)
         self.verdict.model_used.connect(self.model_used)
         self.verdict.all_requested.connect(self.all_requested)
+        self.settings.preview_requested.connect(self._on_preview_requested)
         self.pause.setToolTip("What was learned is kept; continue later")
         self.keep.setToolTip("Ends it now with the best that it has learned so far, measured")
         self.go_on.setToolTip("Goes on where it was, with what it began with")
@@ -160,6 +163,7 @@ class LearnPage(QWidget):
         self.train.setEnabled(not why_not)
         self.train.setToolTip(why_not)
         self.settings.setVisible(not run.running)
+        self.settings.preview.setEnabled(bool(self.supply.supply.truths))
         self.label.setVisible(not run.running and not self.supply.supply.truths)
         self.go_on.setVisible(paused and self._session.can_write)
         self.pause.setVisible(run.running)
@@ -266,6 +270,19 @@ class LearnPage(QWidget):
     def _trained_on(self) -> str:
         project, supply = self._session.project, self.supply.supply
         return f"{supply.truths} defects on {supply.slides_judged} slides of {project.name}" if project else ""
+
+    def _on_preview_requested(self) -> None:
+        project = self._session.project
+        if project is None:
+            return
+        asked = self.settings.asked()
+        chosen = {"network": asked["network"], "slide_ids": self._scope(), **asked["settings"]}
+        self.preview = PreviewDialog(self._jobs, project.path, chosen, self)
+        self.preview.destroyed.connect(self._on_preview_closed)
+        self.preview.open()
+
+    def _on_preview_closed(self) -> None:
+        self.preview = None
 
     def _on_go_on_clicked(self) -> None:
         self.run.go_on()

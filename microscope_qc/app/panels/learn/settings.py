@@ -5,16 +5,29 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QLineEdit, QSpinBox, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFormLayout,
+    QHBoxLayout,
+    QLineEdit,
+    QPushButton,
+    QSpinBox,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from microscope_qc.app.base import theme
 from microscope_qc.app.widgets.parts import note
+from microscope_qc.ml.architectures.recipe import TrainSettings
 
 if TYPE_CHECKING:
     from microscope_qc.app.base.settings import AppSettings
 
 MINUTES = 20
+CROPS_PX = (256, 384, 512, 768)
 BACKBONE, IN_USE, RANDOM = "backbone", "model in use", "random"
 _ABOUT = {
     BACKBONE: "Best for a first model, and for slides unlike those that the model in use knows.",
@@ -26,7 +39,9 @@ _ABOUT = {
 
 
 class TrainSettingsForm(QWidget):
-    """Name, time limit, and what the training starts from."""
+    """Name, time limit, what the training starts from, and what it sees, of which a preview can be asked for."""
+
+    preview_requested = Signal()
 
     def __init__(self, settings: AppSettings, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -53,6 +68,25 @@ class TrainSettingsForm(QWidget):
         self.keep_bad.setToolTip(
             "Otherwise slides that are out of focus all over, or mostly black or white, are left out"
         )
+        defaults = {name: field.default for name, field in TrainSettings.model_fields.items()}
+        self.crop = QComboBox()
+        for side in CROPS_PX:
+            self.crop.addItem(f"{side} px", side)
+        self.crop.setToolTip("Side of the pictures that it learns from: more than the largest defect")
+        self._crop = defaults["crop_px"]
+        self.crop.setCurrentIndex(self.crop.findData(self._crop))
+        self.paste = QSpinBox()
+        self.paste.setRange(0, 100)
+        self.paste.setSingleStep(10)
+        self.paste.setSuffix(" %")
+        self.paste.setToolTip(
+            "How many crops without a defect get a copy of one where it looks alike, and half as many of the others: "
+            "it may help with classes of which there are few"
+        )
+        self._paste = round(100 * defaults["paste"])
+        self.paste.setValue(self._paste)
+        self.preview = QPushButton("Preview…")
+        self.preview.clicked.connect(self.preview_requested)
         self.body = QWidget()
         form = QFormLayout(self.body)
         form.setContentsMargins(0, 0, 0, 0)
@@ -61,9 +95,15 @@ class TrainSettingsForm(QWidget):
         form.addRow("Start from", self.start_from)
         form.addRow(self.about_start)
         form.addRow(self.keep_bad)
+        form.addRow("Crops", self.crop)
+        form.addRow("Paste defects", self.paste)
+        head = QHBoxLayout()
+        head.addWidget(self.fold)
+        head.addStretch(1)
+        head.addWidget(self.preview)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        column.addWidget(self.fold)
+        column.addLayout(head)
         column.addWidget(self.body)
         self._on_folded(False)
 
@@ -105,6 +145,10 @@ class TrainSettingsForm(QWidget):
             settings["start"] = self._model
         elif start == RANDOM:
             settings["network_settings"] = {"backbone": RANDOM}
+        if self.crop.currentData() != self._crop:
+            settings["crop_px"] = self.crop.currentData()
+        if self.paste.value() != self._paste:
+            settings["paste"] = self.paste.value() / 100
         return {"network": network, "settings": settings, "keep_bad": self.keep_bad.isChecked()}
 
     def _on_folded(self, shown: bool) -> None:

@@ -51,8 +51,9 @@ class DenseRecipe(Recipe[list[TrainingCrop]]):
     ) -> None:
         self.settings, self._dataset = settings, dataset
         self._sampler = CropSampler(
-            dataset, side=settings.crop_px, model_um=settings.pixel_size_um, seed=settings.seed, stride_px=STRIDE_PX
-        )
+            dataset, side=settings.crop_px, model_um=settings.pixel_size_um, seed=settings.seed, stride_px=STRIDE_PX,
+            paste=settings.paste,
+        )  # fmt: skip
         self.steps_per_epoch = max(1, math.ceil(self._sampler.crops_per_epoch / settings.batch))
         self._mean, self._std = normalisation or _normalisation(self._sampler.sample_pixels())
 
