@@ -276,7 +276,9 @@ class LearnPage(QWidget):
         if project is None:
             return
         asked = self.settings.asked()
-        chosen = {"network": asked["network"], "slide_ids": self._scope(), **asked["settings"]}
+        chosen = {
+            "network": asked["network"], "slide_ids": self._scope(), "keep_bad": asked["keep_bad"], **asked["settings"],
+        }  # fmt: skip
         self.preview = PreviewDialog(self._jobs, project.path, chosen, self)
         self.preview.destroyed.connect(self._on_preview_closed)
         self.preview.open()
