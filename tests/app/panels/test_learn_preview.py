@@ -10,6 +10,7 @@ import pytest
 from qtpy.QtCore import QRectF, QSizeF, Qt
 from qtpy.QtTest import QTest
 
+from microscope_qc.app.base.settings import AppSettings
 from microscope_qc.app.session.measuring import Measuring
 from microscope_qc.core.boxes import ReviewState
 
@@ -22,7 +23,7 @@ def page(session: Any, jobs: Any, project: Any, qtbot: Any) -> Iterator[Any]:
 
     rows = project.boxes.rows(project.slides[0].id, every=True)
     project.boxes.edit(rows["id"], state=ReviewState.CONFIRMED)
-    made = LearnPage(session, jobs, Measuring(session, jobs))
+    made = LearnPage(session, jobs, Measuring(session, jobs), AppSettings())
     qtbot.addWidget(made)
     made.resize(1366, 700)
     made.show()
@@ -87,7 +88,7 @@ def test_what_cannot_be_read_is_said(page: Any, project: Any, qtbot: Any, tmp_pa
 def test_without_defects_there_is_nothing_to_see(session: Any, jobs: Any, qtbot: Any) -> None:
     from microscope_qc.app.panels.learn.page import LearnPage
 
-    made = LearnPage(session, jobs, Measuring(session, jobs))
+    made = LearnPage(session, jobs, Measuring(session, jobs), AppSettings())
     qtbot.addWidget(made)
     made.show()
     shows(qtbot, made.supply.advice.text)
