@@ -18,7 +18,7 @@ from window_driver import CTRL, KEY, LEFT, SHIFT, User, run_when_shown, stage_po
 
 from microscope_qc.core.boxes import ReviewState
 
-DETECTOR = "li-ion-ssd"
+DETECTOR = "li-ion"
 BOX = (300.0, 420.0, 380.0, 560.0)
 FEWEST = 6
 

@@ -27,7 +27,7 @@ DEMO_SEED = 2026
 """The bundled detector has never seen a slide of this seed."""
 
 DEMO_SIZE_PX = 8192
-BUNDLED_DETECTOR = "li-ion-ssd"
+BUNDLED_DETECTOR = "li-ion"
 CHOSEN = 20
 SLIDE_NAME = "slide.ome.zarr"
 PROJECT_NAME = "project.mqc"

@@ -62,7 +62,7 @@ def panel(qtbot: Any, session: Any, toy: Path, commands: Commands) -> Iterator[M
     )
     qtbot.addWidget(made)
     made.show()
-    qtbot.waitUntil(lambda: names(made) == ["toy", "li-ion-ssd"])
+    qtbot.waitUntil(lambda: names(made) == ["toy", "li-ion", "li-ion-ssd"])
     yield made
     jobs.close()
 
@@ -95,7 +95,7 @@ def test_the_detect_panel_takes_the_model_in_use(qtbot: Any, session: Any, toy: 
 
     chooser = ModelChooser(session)
     qtbot.addWidget(chooser)
-    assert chooser.argument == "li-ion-ssd" and chooser.list.findText("toy") >= 0
+    assert chooser.argument == "li-ion" and chooser.list.findText("toy") >= 0
     session.project.models.use(toy, name="toy")
     assert chooser.argument == str(toy)
     session.project.history.undo()
