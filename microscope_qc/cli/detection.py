@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from microscope_qc.cli.learning import share_processor
 from microscope_qc.cli.parts import add_slides, number, region_argument, say_left_out, slides_of, whole_number
 from microscope_qc.cli.planes import add_plane_options, plane_choice
 
 if TYPE_CHECKING:
-    from microscope_qc.core.geometry import Region
+    from microscope_qc.core.idle_threads import let_idle_threads_sleep
+from microscope_qc.core.geometry import Region
     from microscope_qc.ml.cards import ModelCard
     from microscope_qc.project import Project
     from microscope_qc.project.records import SlideRecord
@@ -228,7 +229,7 @@ def _batch(args: argparse.Namespace) -> int:
 
     if args.workers is not None and args.workers < 1:
         raise InputError("There must be at least one worker.")
-    share_processor()
+    let_idle_threads_sleep(os.environ)
     if args.mask is not None:
         require_mask_for_each(args.projects, args.mask)
     model = choose_model(named_model(args.model))

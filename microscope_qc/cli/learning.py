@@ -10,6 +10,7 @@ from typing import Any
 
 from microscope_qc.cli.parts import DATASET, KEEP_BAD, add_slides, number, slides_of_only, whole_number
 from microscope_qc.core.errors import Cancelled, InputError
+from microscope_qc.core.idle_threads import let_idle_threads_sleep
 
 
 def register(subparsers: Any) -> None:
@@ -143,7 +144,7 @@ def _train(args: argparse.Namespace) -> int:
     from microscope_qc.workflows.learning.request import REQUEST_NAME, end_with_best, read_training
     from microscope_qc.workflows.learning.train import is_unfinished, train
 
-    share_processor()
+    let_idle_threads_sleep(os.environ)
     said: list[str] = []
 
     def tell(sentence: str) -> None:
@@ -212,7 +213,7 @@ def _evaluate(args: argparse.Namespace) -> int:
     from microscope_qc.workflows.learning.lists import keep_lists
     from microscope_qc.workflows.models.kept_evaluation import evaluate_and_keep
 
-    share_processor()
+    let_idle_threads_sleep(os.environ)
     if args.lists:
         if not is_project(Path(args.dataset)):
             raise InputError("Lists are kept with a project.", hint="Use --html for pictures of a folder.")
@@ -237,8 +238,3 @@ def _evaluate(args: argparse.Namespace) -> int:
     for line in [*done.words(), *said]:
         print(f"  {line}")
     return 0
-
-
-def share_processor() -> None:
-    """Let waiting threads sleep instead of spinning, which others on the computer would pay for; before torch loads."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from microscope_qc.cli.learning import share_processor
 from microscope_qc.cli.parts import add_json, number
 
 if TYPE_CHECKING:
@@ -188,7 +188,8 @@ def _changed(args: argparse.Namespace, entry: ModelEntry, words: str) -> int:
 
 def _export(args: argparse.Namespace) -> int:
     from microscope_qc.cli.progress import print_json, run
-    from microscope_qc.core.wording import bytes_text
+    from microscope_qc.core.idle_threads import let_idle_threads_sleep
+from microscope_qc.core.wording import bytes_text
     from microscope_qc.workflows.models.package import export_model
     from microscope_qc.workflows.models.shelf import find_model
 
@@ -206,7 +207,7 @@ def _import(args: argparse.Namespace) -> int:
     from microscope_qc.cli.progress import run
     from microscope_qc.workflows.models.package import import_model
 
-    share_processor()
+    let_idle_threads_sleep(os.environ)
     with _project(args, write=True) as project:
         entry = run(import_model(args.file, project, name=args.name), args)
     return _changed(args, entry, f"{entry.name} ({entry.place.words}): {entry.folder}")
@@ -217,7 +218,7 @@ def _onnx(args: argparse.Namespace) -> int:
     from microscope_qc.workflows.models.onnx import export_onnx
     from microscope_qc.workflows.models.shelf import find_model
 
-    share_processor()
+    let_idle_threads_sleep(os.environ)
     with _project(args) as project:
         entry = find_model(args.model, project)
     written = run(export_onnx(entry, args.out), args)
@@ -266,7 +267,7 @@ def _compare(args: argparse.Namespace) -> int:
     from microscope_qc.workflows.models.comparison_page import write_comparison_page
     from microscope_qc.workflows.models.shelf import find_model
 
-    share_processor()
+    let_idle_threads_sleep(os.environ)
     with _project(args) as project:
         new, old = (find_model(name, project).folder for name in (args.new, args.old))
     done = run(compare_models(new, old, args.dataset, iou=args.iou, device=args.device), args)

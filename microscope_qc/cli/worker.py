@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 from typing import Any, NoReturn
 
-from microscope_qc.cli.learning import share_processor
 from microscope_qc.cli.parent import end_with, told_lines
+from microscope_qc.core.idle_threads import let_idle_threads_sleep
 
 _OLDEST_S = 300.0
 
@@ -34,7 +34,7 @@ def _worker(args: argparse.Namespace) -> int:
     began = _process_began()
     if args.parent is not None:
         end_with(args.parent, code=STOPPED)
-    share_processor()
+    let_idle_threads_sleep(os.environ)
     if args.run_folder is None:
         _serve(args, began)
     status = run(run_model(args.run_folder, began=began), args)

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from microscope_qc.core.geometry import Region
+    from microscope_qc.core.idle_threads import let_idle_threads_sleep
+from microscope_qc.core.geometry import Region
 
 _PATIENCE_SECONDS = 15.0
 
@@ -36,8 +37,7 @@ class CommandChild:
 
     def __init__(self, arguments: Sequence[str], *, name: str, fed: bool = False) -> None:
         environment = dict(os.environ, PYTHONIOENCODING="utf-8")
-        # spinning threads would take CPU time from the window
-        environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        let_idle_threads_sleep(environment)  # spinning threads would take CPU time from the window
         group: dict[str, Any] = {}
         if sys.platform == "win32":
             group["creationflags"] = subprocess.CREATE_NEW_PROCESS_GROUP
