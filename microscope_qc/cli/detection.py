@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from microscope_qc.cli.parts import add_slides, number, region_argument, say_left_out, slides_of, whole_number
 from microscope_qc.cli.planes import add_plane_options, plane_choice
+from microscope_qc.core.idle_threads import let_idle_threads_sleep
 
 if TYPE_CHECKING:
-    from microscope_qc.core.idle_threads import let_idle_threads_sleep
-from microscope_qc.core.geometry import Region
+    from microscope_qc.core.geometry import Region
     from microscope_qc.ml.cards import ModelCard
     from microscope_qc.project import Project
     from microscope_qc.project.records import SlideRecord

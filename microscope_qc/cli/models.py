@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from microscope_qc.cli.parts import add_json, number
+from microscope_qc.core.idle_threads import let_idle_threads_sleep
 
 if TYPE_CHECKING:
     from microscope_qc.cli.parts import Commands, Handler
@@ -188,8 +189,7 @@ def _changed(args: argparse.Namespace, entry: ModelEntry, words: str) -> int:
 
 def _export(args: argparse.Namespace) -> int:
     from microscope_qc.cli.progress import print_json, run
-    from microscope_qc.core.idle_threads import let_idle_threads_sleep
-from microscope_qc.core.wording import bytes_text
+    from microscope_qc.core.wording import bytes_text
     from microscope_qc.workflows.models.package import export_model
     from microscope_qc.workflows.models.shelf import find_model
 

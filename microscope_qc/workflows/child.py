@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from microscope_qc.core.idle_threads import let_idle_threads_sleep
+
 if TYPE_CHECKING:
-    from microscope_qc.core.idle_threads import let_idle_threads_sleep
-from microscope_qc.core.geometry import Region
+    from microscope_qc.core.geometry import Region
 
 _PATIENCE_SECONDS = 15.0
 

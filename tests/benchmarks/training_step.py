@@ -74,7 +74,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="training-step-") as folder:
         data = run_job(read_dataset(make_data(Path(folder))))
         settings = TrainSettings(network=name or trainable()["detect"][0].name, device="cpu")
-        training = _Training(data, data, Path(folder) / "model", settings, start=None, end_now=lambda: False, tell=print)
+        training = _Training(
+            data, data, Path(folder) / "model", settings, start=None, end_now=lambda: False, tell=print
+        )
         run_job(training.recipe.fit_once(training.network))
         batches = BatchesAhead(training.recipe)
         example = batches.take(0)

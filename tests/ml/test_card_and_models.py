@@ -203,7 +203,9 @@ def test_bundled_models_are_small_and_named_like_their_folders() -> None:
     assert [card.name for card in cards if card.task == "detect"] == ["li-ion", "li-ion-ssd"]
     for card in cards:
         assert (model_folder(card.name) / WEIGHTS_NAME).stat().st_size <= 20 * 10**6
-    assert cards[0].classes == cards[1].classes == ["ACP", "AOP", "AFP", "AHS", "CFA", "CRP", "COP", "GEO", "CRK", "PRA"]
+    assert (
+        cards[0].classes == cards[1].classes == ["ACP", "AOP", "AFP", "AHS", "CFA", "CRP", "COP", "GEO", "CRK", "PRA"]
+    )
 
 
 def test_cards_and_journals_need_no_torch() -> None:
