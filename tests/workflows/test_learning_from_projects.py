@@ -89,7 +89,7 @@ def test_what_was_rejected_is_seen_more_often_than_other_background(project: Pro
     cut = sampler._cut
     sampler._cut = lambda image, start, scale: calls.append((start, scale)) or cut(image, start, scale)
     for _ in range(400):
-        sampler._draw(rng)
+        sampler._draw(rng, rng)
     seen = np.mean([(start < middle).all() and (start + 64 / scale > middle).all() for start, scale in calls])
     assert seen > 0.1  # by chance about 64 x 64 of 400 x 600
 

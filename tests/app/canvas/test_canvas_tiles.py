@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.window
 
 HEIGHT, WIDTH = 3072, 4096
+SETTLED_MS = 300
 
 
 def hills(shape: tuple[int, int], *, period: float = 90.0) -> np.ndarray:
@@ -34,7 +35,7 @@ def hills(shape: tuple[int, int], *, period: float = 90.0) -> np.ndarray:
 
 
 @pytest.fixture
-def shown(window: MainWindow, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[ToyMosaic], Canvas]]:
+def shown(window: MainWindow, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[ToyMosaic], Canvas]]:
     """Puts a slide in memory on the canvas, as large as the project's slide must say it is."""
     from microscope_qc.project.records import SlideRecord
 
@@ -42,9 +43,19 @@ def shown(window: MainWindow, monkeypatch: pytest.MonkeyPatch) -> Iterator[Calla
         monkeypatch.setattr(SlideRecord, "shape_px", property(lambda _: mosaic.shape), raising=False)
         window.session.mosaic = mosaic
         window.session.mosaic_changed.emit()
+        settle(window.canvas, qtbot)
         return window.canvas
 
     yield show
+
+
+def settle(canvas: Canvas, qtbot: QtBot) -> None:
+    """Wait until nothing that comes into the window late takes room from the canvas any more."""
+    while True:
+        before = canvas.size()
+        qtbot.wait(SETTLED_MS)
+        if canvas.size() == before:
+            return
 
 
 def look(canvas: Canvas, y: float, x: float, zoom: float, qtbot: QtBot) -> None:
