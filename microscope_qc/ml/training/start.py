@@ -121,7 +121,7 @@ class StartModel:
             said = [f"Starts from {name}, and works at {pixel_size_text((own, own))} per pixel as it does."]
         elif own is not None and pixel_size_um is not None:
             sizes = [pixel_size_text((size, size)) for size in (own, pixel_size_um)]
-            said.append(f"{name} works at {sizes[0]} per pixel, this model at {sizes[1]}: it has to learn sizes anew.")
+            said.append(f"{name} works at {sizes[0]} per pixel, this model at {sizes[1]}: it has to learn sizes again.")
         if new:
             said.append(f"{name} does not know {listed(new)}: learned from nothing.")
         if gone:

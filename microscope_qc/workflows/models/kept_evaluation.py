@@ -84,7 +84,7 @@ def evaluate_and_keep(
     Raises
     ------
     InputError
-        When it is no project.
+        When it is not a project.
     ModelError
         When the model or the project cannot be used.
     WriteError

@@ -45,7 +45,7 @@ _CHUNK = 1 << 20
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """Earliest time that a zip can say."""
 _MOST_PACKED = 100
-"""Weights hardly get smaller in a zip; what gets so many times smaller is no model."""
+"""Weights hardly get smaller in a zip; what gets so many times smaller is not a model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +183,7 @@ def _unpack(path: Path, folder: Path) -> Job[None]:
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
         if isinstance(error, MicroscopeQCError):
             raise
-        raise _wrong(path, "is no model, or damaged") from error
+        raise _wrong(path, "is not a model, or is damaged") from error
 
 
 def _members(package: zipfile.ZipFile, path: Path) -> Mapping[str, zipfile.ZipInfo]:
