@@ -177,8 +177,8 @@ def other_network(folder: Path) -> bytes:
 
 
 CASES: dict[str, tuple[Any, str]] = {
-    "not a zip": (lambda f, p: (p.write_bytes(b"PK nothing of the kind"), p)[1], "no model, or damaged"),
-    "cut": (lambda f, p: (p.write_bytes(p.read_bytes()[:-2000]), p)[1], "no model, or damaged"),
+    "not a zip": (lambda f, p: (p.write_bytes(b"PK nothing of the kind"), p)[1], "not a model, or is damaged"),
+    "cut": (lambda f, p: (p.write_bytes(p.read_bytes()[:-2000]), p)[1], "not a model, or is damaged"),
     "bit": (lambda f, p: rewritten(p, {WEIGHTS_NAME: (f / WEIGHTS_NAME).read_bytes()[:-1] + b"\1"}, hashes=False),
             "not what was exported"),
     "traversal": (lambda f, p: rewritten(p, {"../../evil.txt": b"x"}), "which no model has"),
