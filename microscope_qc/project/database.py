@@ -21,6 +21,7 @@ from sqlalchemy.pool import StaticPool
 from microscope_qc.core.errors import InputError, MicroscopeQCError, ProjectError, ReadOnlyProjectError
 from microscope_qc.project.presence import OpenFiles
 from microscope_qc.project.storage import is_network, journal_mode
+from microscope_qc.project.syncing import Syncing
 
 DATABASE_NAME = "project.sqlite"
 CHECK_HINT = "Run “microscope-qc check” on the project; it restores the last backup when the database is damaged."
@@ -71,6 +72,7 @@ class Database:
         self.read_only = read_only
         self._lock = threading.RLock()
         self._copy: tempfile.TemporaryDirectory[str] | None = None
+        self._syncing: Syncing | None = None
         self.guards: list[Callable[[], None]] = []
         """Asked before each commit; each raises an error where nothing may be written."""
         beside = _written_here.get(folder) if read_only else None
@@ -120,6 +122,24 @@ class Database:
             shutil.copyfile(file, copy / file.name)
         return _readable(connect(copy / self.file.name, mode="rw"))
 
+    def sync_behind(self) -> None:
+        """From now on nobody waits for the disk: :meth:`begin` returns before its transaction is there.
+
+        The end of the program undoes none of them. A power failure can undo those of the last milliseconds, each as a
+        whole. Where SQLite cannot do that, and after the disk has refused to write, transactions wait for it as before.
+        """
+        if self._syncing is None and not self.read_only and self._has_wal():
+            self._syncing = Syncing(self.file.with_name(self.file.name + "-wal"))
+            self.pragma("synchronous=NORMAL")
+
+    def wait_for_disk(self) -> None:
+        """Wait until all transactions that have ended are on the disk."""
+        if self._syncing is not None:
+            self._syncing.wait()
+
+    def _has_wal(self) -> bool:
+        return self.pragma("journal_mode") == [("wal",)]
+
     @contextlib.contextmanager
     def begin_lightly(self) -> Iterator[Connection]:
         """One transaction that does not wait for the disk: it may be undone by a power failure, as a whole.
@@ -128,11 +148,11 @@ class Database:
         transaction of :meth:`begin` makes it durable. Errors are those of :meth:`begin`.
         """
         with self._lock:
-            light = self.pragma("journal_mode") == [("wal",)]  # else the file itself may be torn
+            light = self._syncing is None and self._has_wal()  # else the file itself may be torn
             if light:
                 self.pragma("synchronous=NORMAL")
             try:
-                with self.begin() as connection:
+                with self._transaction() as connection:
                     yield connection
             finally:
                 if light:
@@ -140,7 +160,9 @@ class Database:
 
     @contextlib.contextmanager
     def begin(self) -> Iterator[Connection]:
-        """One transaction: committed durably when the block ends, undone when it fails.
+        """One transaction: committed when the block ends, undone when it fails.
+
+        What is committed is on the disk, or, after :meth:`sync_behind`, on the way to it.
 
         Raises
         ------
@@ -149,6 +171,24 @@ class Database:
         ProjectError
             When the disk is full, or the database read-only, locked or damaged: nothing was changed.
         """
+        with self._lock:
+            if self._syncing is not None and self._syncing.failed:
+                self._sync_at_once()
+            before = 0 if self._syncing is None else self._connection.total_changes
+            with self._transaction() as connection:
+                yield connection
+            if self._syncing is not None and self._connection.total_changes != before:
+                self._syncing.request()
+
+    def _sync_at_once(self) -> None:
+        """Let transactions wait for the disk (again)."""
+        if self._syncing is not None:
+            self._syncing.close()
+            self._syncing = None
+            self.pragma("synchronous=FULL")
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[Connection]:
         with self._lock:
             try:
                 with self._engine.begin() as connection:
@@ -242,6 +282,8 @@ class Database:
         with self._lock:  # another thread may be writing
             if _written_here.get(self.file.parent) is self:
                 del _written_here[self.file.parent]
+            if self._syncing is not None:
+                self._syncing.close()
             # under another database of the same name its log must not be removed
             if not self.read_only and self._files.database_is_there:
                 # fails while another process reads; the WAL then stays beside the file, which is as safe

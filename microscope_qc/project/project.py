@@ -171,6 +171,10 @@ class Project:
         """Whether a large command is being written; nothing else can be changed until it is finished."""
         return self._store.is_writing
 
+    def sync_behind(self) -> None:
+        """From now on no edit waits for the disk, see :meth:`microscope_qc.project.database.Database.sync_behind`."""
+        self._store.database.sync_behind()
+
     @property
     def displaced(self) -> DisplacedProjectError | None:
         """What happened to the files of the project while it was open for writing; None where all is well.

@@ -105,6 +105,7 @@ class SessionState:
         self.project = project
         self.draw_class_id = self.drawn_last = 0
         if project is not None:
+            project.sync_behind()
             project.events.connect(self._on_project_event)
             self.refresh_owner()
             known = [item.id for item in project.classes]
