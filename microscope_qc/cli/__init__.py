@@ -65,6 +65,10 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "models": ("models", "the models at hand: list, compare, put in use, export and import them"),
         "train": ("learning", "train a model from projects or annotated pictures"),
         "evaluate": ("learning", "measure a model on a project or annotated pictures"),
+        "study": (
+            "studies",
+            "networks side by side, detectors over all slides; curves over pictures, proposals, steps, rates",
+        ),
         "dataset": (
             "datasets",
             "cut training pictures; what a data set holds; what is kept for tests",

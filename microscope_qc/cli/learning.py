@@ -96,6 +96,7 @@ def _register_train(subparsers: Any) -> None:
         ("--paste", number, "share of crops without a defect onto which one is pasted, 0 to 1 (default 0)"),
         ("--tile", whole_number, "side of tiles in detection, model pixels (default 512)"),
         ("--overlap", whole_number, "overlap of tiles in detection, model pixels (default 128)"),
+        ("--data-share", number, "share of the pictures to learn from that is used, above 0 to 1 (default 1)"),
         ("--validate-every", whole_number, "epochs between validations (default 1)"),
         ("--patience", whole_number, "validations without progress after which training ends (default 12)"),
     ):
@@ -162,9 +163,10 @@ def _train(args: argparse.Namespace) -> int:
         args.dataset, args.out, task=args.task, validation=args.validation, trained_on=args.trained_on,
         overwrite=args.overwrite, network=args.network, epochs=args.epochs, batch=args.batch, seed=args.seed,
         pixel_size_um=args.pixel_size, learning_rate=args.learning_rate, crop_px=args.crop, paste=args.paste,
-        tile_px=args.tile, overlap_px=args.overlap, validate_every=args.validate_every, patience=args.patience,
-        device=args.device, minutes=args.minutes, start=_start(args), network_settings=backbone, tell=tell,
-        slide_ids=slides_of_only(args.dataset, args.slide), keep_bad=args.keep_bad, end_now=lambda: args.finish,
+        tile_px=args.tile, overlap_px=args.overlap, data_share=args.data_share,
+        validate_every=args.validate_every, patience=args.patience, device=args.device, minutes=args.minutes,
+        start=_start(args), network_settings=backbone, tell=tell, keep_bad=args.keep_bad,
+        slide_ids=slides_of_only(args.dataset, args.slide), end_now=lambda: args.finish,
     )  # fmt: skip
     try:
         card = run(job, args)

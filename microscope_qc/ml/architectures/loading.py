@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
 
 def open_task(
-    model: str | Path, *, device: str = "auto", threshold: float = 0.05, scale: tuple[float, float] = (1.0, 1.0)
+    model: str | Path,
+    *,
+    device: str = "auto",
+    threshold: float = 0.05,
+    scale: tuple[float, float] = (1.0, 1.0),
+    card: ModelCard | None = None,
 ) -> Task:
     """Load a model.
 
@@ -31,6 +36,8 @@ def open_task(
         Lowest confidence of a candidate.
     scale
         Full-resolution slide pixels per model pixel (y, x).
+    card
+        Instead of the model's own, with other settings that its weights fit.
 
     Raises
     ------
@@ -41,16 +48,16 @@ def open_task(
     """
     from microscope_qc.ml.devices import choose_device
 
-    card, network = open_network(model)
+    card, network = open_network(model, card)
     kind = architecture(card.architecture)
     return kind.task_of(card, network, device=choose_device(device), threshold=threshold, scale=scale)
 
 
-def open_network(model: str | Path) -> tuple[ModelCard, Any]:
+def open_network(model: str | Path, card: ModelCard | None = None) -> tuple[ModelCard, Any]:
     """The card of a model, and its network with its weights, on the CPU; see :func:`open_task`."""
     from microscope_qc.ml.weights import load_weights, require_fitting
 
-    card = load_card(model)
+    card = load_card(model) if card is None else card
     if card.task not in TASKS:
         raise ModelError(f"This version cannot run models for the task {card.task} over slides.")
     kind = architecture(card.architecture)
@@ -80,6 +87,25 @@ def _shapes(kind: Architecture[Any], settings: NetworkSettings, classes: int) ->
     except (NotImplementedError, RuntimeError):
         return None
     return {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+
+
+def parameter_count(card: ModelCard) -> int | None:
+    """How many numbers the network of a model has learned, counted without memory for them; None if not known.
+
+    Raises
+    ------
+    ModelError
+        When the network is unknown, or its settings are wrong.
+    """
+    import torch
+
+    kind = architecture(card.architecture)
+    try:
+        with torch.device("meta"):
+            network = kind.build(kind.checked(card.network), len(card.classes))
+    except (NotImplementedError, RuntimeError):
+        return None
+    return sum(parameter.numel() for parameter in network.parameters())
 
 
 def load_task(plan: RunPlan) -> Task:

@@ -43,6 +43,9 @@ class TrainSettings(BaseModel):
         Side of training crops, and side and overlap of the trained model's tiles, in model pixels.
     paste
         Share of the crops without a defect onto which a detector's training pastes one, and half of it of the others.
+    data_share
+        Share of the pictures or places to learn from that is used, to see what more of them would bring. A smaller
+        share is part of a larger one; what is measured on stays the same.
     validation_share
         Share that is held out when no validation set is given.
     patience
@@ -65,6 +68,7 @@ class TrainSettings(BaseModel):
     tile_px: int = Field(default=512, ge=64, le=4096)
     overlap_px: int = Field(default=128, ge=0)
     paste: float = Field(default=0.0, ge=0, le=1)
+    data_share: float = Field(default=1.0, gt=0, le=1)
     validation_share: float = Field(default=0.15, gt=0, lt=1)
     validate_every: int = Field(default=1, ge=1)
     patience: int = Field(default=12, ge=1)

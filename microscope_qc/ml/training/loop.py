@@ -24,6 +24,7 @@ from microscope_qc.ml.cards import WEIGHTS_NAME, ModelCard, write_card
 from microscope_qc.ml.datasets.learned import LearnedShare, learned_share, write_learned
 from microscope_qc.ml.datasets.parts import GUARD_PX, DataPart, divide, read_parts, write_parts
 from microscope_qc.ml.datasets.records import Dataset
+from microscope_qc.ml.datasets.share import share_of
 from microscope_qc.ml.devices import choose_device, use_threads
 from microscope_qc.ml.evaluation.report import Report
 from microscope_qc.ml.tasks.familiar import describe_data
@@ -103,6 +104,9 @@ def train_network(
         write_parts(division.table, out)  # what was measured on is not learned from when the model is trained again
     else:
         validation = validation.with_classes(dataset.classes)
+    dataset = share_of(dataset, settings.data_share, seed=settings.seed)
+    if needs_boxes and not sum(dataset.counts().values()):
+        raise ModelError("There is no box in this share of the pictures.", hint="Learn from more of them.")
     out.mkdir(parents=True, exist_ok=True)
     training = _Training(dataset, validation, out, settings, start, end_now=end_now, tell=tell)
     yield from training.learn()

@@ -94,7 +94,7 @@ def train(
     asked = _asked(target, dataset, validation, slide_ids) | ({"keep_bad": True} if keep_bad else {})
     prepared = _as_begun(target, asked, chosen, tell)
     if prepared is None:
-        prepared = yield from _prepared(dataset, validation, chosen, begun, slide_ids, tell, keep_bad=keep_bad)
+        prepared = yield from prepare(dataset, validation, chosen, begun, slide_ids, tell, keep_bad=keep_bad)
         _check_card(prepared.settings, prepared.data, target, task)
         _keep(target, asked, prepared)
     yield Progress(0, 0, "steps", "loading images")
@@ -114,15 +114,15 @@ def train(
 
 
 @dataclass(frozen=True, slots=True)
-class _Prepared:
-    """What is learned from, what is measured on where that is known, and the settings with the pixel size."""
+class Prepared:
+    """What is learned from, what is measured on where that is set aside, and the settings with the pixel size."""
 
     data: Dataset
     held: Dataset | None
     settings: TrainSettings
 
 
-def _prepared(
+def prepare(
     dataset: Path | str | Sequence[Path | str],
     validation: Path | str | Sequence[Path | str] | None,
     chosen: TrainSettings,
@@ -131,7 +131,8 @@ def _prepared(
     tell: Callable[[str], None],
     *,
     keep_bad: bool,
-) -> Job[_Prepared]:
+) -> Job[Prepared]:
+    """Read what a training learns from; see :func:`train`."""
     yield Progress(0, 0, "steps", "reading the data set")
     data, held = yield from _read(dataset, validation, chosen.pixel_size_um, slide_ids, tell, keep_bad=keep_bad)
     if chosen.pixel_size_um is None:
@@ -139,7 +140,7 @@ def _prepared(
     said = [] if begun is None else begun.sentences(data.classes, chosen.pixel_size_um)
     for sentence in [*said, *without_pixel_size(data, chosen.pixel_size_um)]:
         tell(sentence)
-    return _Prepared(data, held, chosen)
+    return Prepared(data, held, chosen)
 
 
 def is_unfinished(folder: Path) -> bool:
@@ -162,7 +163,7 @@ def _asked(
 
 def _as_begun(
     target: Path, asked: dict[str, Any], chosen: TrainSettings, tell: Callable[[str], None]
-) -> _Prepared | None:
+) -> Prepared | None:
     """What an interrupted training began with; None where there is none, or it was asked for something else."""
     kept = read_datasets_of(target / DATA_NAME) if is_unfinished(target) else None
     if kept is None or kept[1]["asked"] != asked:
@@ -175,10 +176,10 @@ def _as_begun(
     tell(f"Continued with the {boxes} that it began with; what was judged since then is not among them.")
     if chosen.pixel_size_um is None:
         chosen = chosen.model_copy(update={"pixel_size_um": about["pixel_size_um"]})
-    return _Prepared(data, held, chosen)
+    return Prepared(data, held, chosen)
 
 
-def _keep(target: Path, asked: dict[str, Any], prepared: _Prepared) -> None:
+def _keep(target: Path, asked: dict[str, Any], prepared: Prepared) -> None:
     target.mkdir(parents=True, exist_ok=True)
     write_datasets(
         target / DATA_NAME, {"learned": prepared.data, "validation": prepared.held}, asked=asked,

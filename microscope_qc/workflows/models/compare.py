@@ -221,7 +221,7 @@ def compare_models(
     read = yield from read_dataset(dataset)
     data, said = to_measure_on(read)
     for card, model in zip(cards, (new, old), strict=True):
-        data, more = yield from _not_learned_from(data, card.name, model_folder(model))
+        data, more = yield from without_learned_places(data, card.name, model_folder(model))
         said = [*said, *more]
     if not sum(len(image.boxes) for image in data.images):
         raise ModelError(
@@ -245,8 +245,8 @@ def compare_models(
         return compared(ProjectFindings(project))
 
 
-def _not_learned_from(data: Dataset, name: str, folder: Path) -> Job[tuple[Dataset, list[str]]]:
-    """Without what a model, or one that it started from, has learned from, and what is to be said of that."""
+def without_learned_places(data: Dataset, name: str, folder: Path) -> Job[tuple[Dataset, list[str]]]:
+    """Without what the model in a folder, or one that it started from, has learned from; what is to be said of that."""
     data, learned = not_learned_from(data, read_parts(folder))
     known = read_learned(folder)
     said = []

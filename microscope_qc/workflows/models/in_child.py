@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from microscope_qc.core.errors import ModelError
-from microscope_qc.core.jobs import Job, Progress
+from microscope_qc.core.jobs import Job, TimedProgress
 from microscope_qc.workflows.child import CommandChild
 
 LOOK_SECONDS = 0.2
@@ -23,9 +23,11 @@ def run_command(arguments: Sequence[str]) -> Job[None]:
     try:
         while child.running:
             told = child.progress
-            yield Progress(
-                told.get("done") or 0, told.get("total") or 0, str(told.get("unit") or ""), str(told.get("note") or "")
-            )
+            left = told.get("seconds_left")
+            yield TimedProgress(
+                told.get("done") or 0, told.get("total") or 0, str(told.get("unit") or ""), str(told.get("note") or ""),
+                float(left) if isinstance(left, int | float) else None,
+            )  # fmt: skip
             child.wait(LOOK_SECONDS)
     finally:
         child.stop()

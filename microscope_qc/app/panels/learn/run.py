@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,10 +11,10 @@ from qtpy.QtGui import QImage
 
 from microscope_qc.app.base.newest import NewestWork
 from microscope_qc.app.base.signals import link
+from microscope_qc.app.panels.learn.dividing import divide
 from microscope_qc.app.panels.learn.examples import ShownExample
 from microscope_qc.core.errors import MicroscopeQCError
 from microscope_qc.core.jobs import Job
-from microscope_qc.workflows.learning.project_parts import dividing, store_parts
 from microscope_qc.workflows.learning.request import (
     Training,
     TrainingState,
@@ -30,11 +29,6 @@ from microscope_qc.workflows.learning.request import (
 if TYPE_CHECKING:
     from microscope_qc.app.base.jobs import JobHandle, JobRunner
     from microscope_qc.app.session.session import Session
-    from microscope_qc.ml.datasets.kept import KeptParts
-    from microscope_qc.project import Project
-    from microscope_qc.project.parts.tables import ReadTables
-
-log = logging.getLogger(__name__)
 
 LOOK_MS = 1000
 Follow = Callable[..., Job[Any]]
@@ -174,30 +168,7 @@ class LearnRun(QObject):
         def ask() -> None:
             self._jobs.call(lambda: ask_for_training(path, name, **asked), self._go, self._on_failed)
 
-        self._divide(project, ask)
-
-    def _divide(self, project: Project, then: Callable[[], None]) -> None:
-        """Settle what is held out before anything is learned, beside the window's thread."""
-
-        def store(parts: KeptParts) -> None:
-            if self._session.project is project:
-                store_parts(project, parts)
-                then()
-
-        def take(read: ReadTables) -> None:
-            if self._session.project is project:
-                project.boxes.take(read)
-                self._divide(project, then)
-
-        def not_yet(error: BaseException) -> None:  # so little is divided when it is learned from
-            log.info("%s", error)
-            then()
-
-        unread = project.boxes.unread(slide.id for slide in project.slides)
-        if unread:
-            self._jobs.call(project.boxes.reading(unread), take, self._on_failed)
-        else:
-            self._jobs.call(dividing(project), store, not_yet)
+        divide(self._session, self._jobs, project, ask, self._on_failed)
 
     def go_on(self, *, to_end: bool = False) -> None:
         """Continue the training that is shown, or only end it with the best so far."""
