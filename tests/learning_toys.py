@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,16 +16,18 @@ from microscope_qc.workflows.learning.reading import read_dataset
 CLASSES = ["SQ", "DI"]
 
 
-def draw(seed: int, *, size: int = 192, count: int = 6) -> tuple[np.ndarray, list[tuple[str, list[float]]]]:
+def draw(
+    seed: int, *, size: int = 192, count: int = 6, cells: int = 4, radii: tuple[int, int] = (8, 15)
+) -> tuple[np.ndarray, list[tuple[str, list[float]]]]:
     """Grey noise with dark squares and bright discs: uint8 (size, size, 3), and (code, [y0, x0, y1, x1])."""
     rng = np.random.default_rng(seed)
     picture = rng.normal(120, 6, (size, size, 3))
     objects: list[tuple[str, list[float]]] = []
-    cells = rng.permutation(16)[:count]
-    for number, cell in enumerate(cells):
-        radius = int(rng.integers(8, 15))
-        pitch = size // 4
-        y, x = (int(v) * pitch + pitch // 2 for v in divmod(int(cell), 4))
+    places = rng.permutation(cells**2)[:count]
+    for number, cell in enumerate(places):
+        radius = int(rng.integers(*radii))
+        pitch = size // cells
+        y, x = (int(v) * pitch + pitch // 2 for v in divmod(int(cell), cells))
         if number % 2:
             cv2.circle(picture, (x, y), radius, (210, 215, 220), -1)
             objects.append(("DI", [y - radius, x - radius, y + radius + 1, x + radius + 1]))
@@ -39,12 +42,12 @@ def load_dataset(path: Path) -> Dataset:
     return run_job(read_dataset(path))
 
 
-def coco_folder(folder: Path, *, pictures: int = 4, size: int = 192) -> Path:
-    """Write pictures and a COCO file beside them."""
+def coco_folder(folder: Path, *, pictures: int = 4, size: int = 192, **drawn: Any) -> Path:
+    """Write pictures and a COCO file beside them; ``drawn`` is for :func:`draw`."""
     folder.mkdir(parents=True, exist_ok=True)
     images, annotations = [], []
     for number in range(pictures):
-        picture, objects = draw(number, size=size)
+        picture, objects = draw(number, size=size, **drawn)
         cv2.imwrite(str(folder / f"p{number}.png"), picture[..., ::-1])
         images.append({"id": number, "file_name": f"p{number}.png", "width": size, "height": size})
         for code, (y0, x0, y1, x1) in objects:

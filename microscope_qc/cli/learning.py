@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
-from microscope_qc.cli.parts import DATASET, KEEP_BAD, add_slides, number, slides_of_only, whole_number
+from microscope_qc.cli.parts import DATASET, KEEP_BAD, add_slides, number, setting, slides_of_only, whole_number
 from microscope_qc.core.errors import Cancelled, InputError
 from microscope_qc.core.idle_threads import let_idle_threads_sleep
 
@@ -64,17 +66,7 @@ def _register_train(subparsers: Any) -> None:
         help="; ".join(f"{task}: {', '.join(k.name for k in kinds)}" for task, kinds in known.items())
         + " (default: the first of the task)",
     )
-    train.add_argument(
-        "--backbone",
-        metavar="WEIGHTS",
-        help="what a network with a backbone starts from: imagenet (default), random, or a safetensors file",
-    )
-    train.add_argument(
-        "--start",
-        metavar="MODEL",
-        help="start from the weights of a trained model, its name or folder, and at its pixel size (default: as "
-        "--backbone says); it learns the classes of DATASET, and forgets others",
-    )
+    _add_start(train)
     train.add_argument("--out", required=True, metavar="MODEL", help="folder of the model")
     train.add_argument(
         "--validation",
@@ -89,18 +81,23 @@ def _register_train(subparsers: Any) -> None:
         "--minutes", type=number, metavar="T", help="how long it may take, instead of a number of epochs"
     )
     for flag, kind, text in (
-        ("--epochs", whole_number, "passes over the pictures (default 20)"),
-        ("--batch", whole_number, "crops in a step (default 8)"),
-        ("--learning-rate", number, "highest learning rate (default 0.002, with --start 0.001)"),
-        ("--crop", whole_number, "side of training crops, model pixels (default 384)"),
+        ("--epochs", whole_number, "passes over the pictures (default 20, or as published)"),
+        ("--batch", whole_number, "crops in a step (default 8, or as published)"),
+        ("--learning-rate", number, "highest learning rate (default 0.002, with --start 0.001, or as published)"),
+        ("--crop", whole_number, "side of training crops, model pixels (default 384, or as published)"),
         ("--paste", number, "share of crops without a defect onto which one is pasted, 0 to 1 (default 0)"),
-        ("--tile", whole_number, "side of tiles in detection, model pixels (default 512)"),
+        ("--tile", whole_number, "side of tiles in detection, model pixels (default 512, or as published)"),
         ("--overlap", whole_number, "overlap of tiles in detection, model pixels (default 128)"),
         ("--data-share", number, "share of the pictures to learn from that is used, above 0 to 1 (default 1)"),
         ("--validate-every", whole_number, "epochs between validations (default 1)"),
-        ("--patience", whole_number, "validations without progress after which training ends (default 12)"),
+        ("--patience", whole_number, "validations without progress after which it ends (default 12, or as published)"),
     ):
         train.add_argument(flag, type=kind, metavar="X" if kind is number else "N", help=text)
+    train.add_argument(
+        "--augment", choices=("full", "flip", "zoom"),
+        help="how crops are varied: all that may differ between slides; only mirrored; mirrored, zoomed and in other "
+        "colours (default: full, or as published)",
+    )  # fmt: skip
     train.add_argument("--trained-on", default="", metavar="TEXT", help="one line about the data for the model's card")
     train.add_argument("--device", default="auto", metavar="auto|cpu|cuda:0")
     add_slides(train)
@@ -111,6 +108,36 @@ def _register_train(subparsers: Any) -> None:
     )
     train.add_argument("--json", action="store_true", help="print the model's card as JSON")
     train.set_defaults(handler=_train)
+
+
+def _add_start(train: argparse.ArgumentParser) -> None:
+    """What a training starts from, and the network's own settings."""
+    train.add_argument(
+        "--backbone",
+        metavar="WEIGHTS",
+        help="what a network with a backbone starts from: imagenet where its weights come with the program (then the "
+        "default), random, a file of torchvision or timm, or the folder of a model with the same backbone",
+    )
+    train.add_argument(
+        "--detector",
+        metavar="WEIGHTS",
+        help="file of torchvision from which a whole detector starts, other than its classes (default: as --backbone "
+        "says)",
+    )
+    train.add_argument(
+        "--setting",
+        metavar="NAME=VALUE",
+        type=setting,
+        action="append",
+        default=[],
+        help="one of the network's own settings, which “models --networks” lists; may be given several times",
+    )
+    train.add_argument(
+        "--start",
+        metavar="MODEL",
+        help="start from the weights of a trained model, its name or folder, and at its pixel size (default: as "
+        "--backbone says); it learns the classes of DATASET, and forgets others",
+    )
 
 
 def list_networks(args: argparse.Namespace) -> int:
@@ -124,7 +151,8 @@ def list_networks(args: argparse.Namespace) -> int:
         print_json({
             name: [
                 {"name": kind.name, "title": kind.title, "trainable": kind.trainable,
-                 "default": next((k for k in kinds if k.trainable), None) is kind}
+                 "default": next((k for k in kinds if k.trainable), None) is kind,
+                 "settings": kind.settings().model_dump(mode="json"), "training": dict(kind.defaults)}
                 for kind in kinds
             ]
             for name, kinds in by_task.items()
@@ -133,7 +161,11 @@ def list_networks(args: argparse.Namespace) -> int:
     for name, kinds in by_task.items():
         print(f"{name}: {TASKS.get(name).does}")
         for kind in kinds:
-            print(f"  {kind.name:<12} {kind.title}{'' if kind.trainable else '; can be run, not trained'}")
+            print(f"  {kind.name:<20} {kind.title}{'' if kind.trainable else '; can be run, not trained'}")
+            if kind.trainable:
+                own = kind.settings().model_dump(mode="json")
+                text = " ".join(f"{key}={json.dumps(value, separators=(',', ':'))}" for key, value in own.items())
+                print(textwrap.fill(text, 120, initial_indent=" " * 23, subsequent_indent=" " * 23))
     return 0
 
 
@@ -152,7 +184,9 @@ def _train(args: argparse.Namespace) -> int:
         said.append(sentence)
         print(f"Note: {sentence}", file=sys.stderr, flush=True)  # before hours are spent
 
-    backbone = None if args.backbone is None else {"backbone": args.backbone}
+    own = dict(args.setting) | {
+        name: value for name, value in (("backbone", args.backbone), ("detector", args.detector)) if value is not None
+    }
     out = Path(args.out)
     of_window = (out / REQUEST_NAME).exists() and not (out / CARD_NAME).exists()
     if args.finish and not is_unfinished(out):
@@ -163,9 +197,9 @@ def _train(args: argparse.Namespace) -> int:
         args.dataset, args.out, task=args.task, validation=args.validation, trained_on=args.trained_on,
         overwrite=args.overwrite, network=args.network, epochs=args.epochs, batch=args.batch, seed=args.seed,
         pixel_size_um=args.pixel_size, learning_rate=args.learning_rate, crop_px=args.crop, paste=args.paste,
-        tile_px=args.tile, overlap_px=args.overlap, data_share=args.data_share,
+        augment=args.augment, tile_px=args.tile, overlap_px=args.overlap, data_share=args.data_share,
         validate_every=args.validate_every, patience=args.patience, device=args.device, minutes=args.minutes,
-        start=_start(args), network_settings=backbone, tell=tell, keep_bad=args.keep_bad,
+        start=_start(args), network_settings=own or None, tell=tell, keep_bad=args.keep_bad,
         slide_ids=slides_of_only(args.dataset, args.slide), end_now=lambda: args.finish,
     )  # fmt: skip
     try:

@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from microscope_qc.core.errors import ModelError
+from microscope_qc.ml.architectures.base import architecture
 from microscope_qc.ml.architectures.dense.detector import DenseDetector
 from microscope_qc.ml.architectures.loading import open_network
 from microscope_qc.ml.cards import ModelCard
@@ -46,10 +48,21 @@ class Exporter:
     ----------
     side_px
         Side of the pictures, in model pixels.
+
+    Raises
+    ------
+    ModelError
+        When its network has no scores for fixed places, but chooses its boxes itself.
     """
 
     def __init__(self, folder: Path) -> None:
         card, network = open_network(folder)
+        if not isinstance(network, DenseDetector):
+            raise ModelError(
+                f"{card.name} is not exported: its network, {architecture(card.architecture).title}, chooses its boxes "
+                "itself.",
+                hint="Export a one-stage detector.",
+            )
         self.side_px = card.tile_px
         self._network = _Whole(card, network).eval()
 

@@ -72,10 +72,10 @@ def test_a_missing_package_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_other_files_are_refused(tmp_path: Path) -> None:
     network = EfficientNetLite0()
-    (tmp_path / "a.pth").write_bytes(b"\x80\x04.")
+    (tmp_path / "a.pth").write_bytes(b"\x80\x02.")
     (tmp_path / "b.safetensors").write_bytes(b"nothing")
     save_file({"conv_stem.weight": torch.zeros(3)}, tmp_path / "c.safetensors")
-    refusals = {"a.pth": "could run code", "b.safetensors": "cannot be read", "c.safetensors": "another network"}
+    refusals = {"a.pth": "cannot be read", "b.safetensors": "cannot be read", "c.safetensors": "another network"}
     for name, said in (refusals | {"missing.safetensors": "cannot be read"}).items():
         with pytest.raises(ModelError, match=said):
             start_from(network, str(tmp_path / name))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -52,6 +53,8 @@ class Architecture(ABC, Generic[S]):
         Class of its settings.
     continues
         Whether a training can start from a trained model of it; its recipe then takes the weights over.
+    defaults
+        Fields of :class:`microscope_qc.ml.architectures.recipe.TrainSettings` whose default is another for it.
     """
 
     name: str
@@ -59,6 +62,7 @@ class Architecture(ABC, Generic[S]):
     title: str
     settings: type[S]
     continues: bool = False
+    defaults: Mapping[str, Any] = MappingProxyType({})
 
     @abstractmethod
     def stride_px(self, settings: S) -> int:
@@ -100,6 +104,10 @@ class Architecture(ABC, Generic[S]):
         """
         return None
 
+    def suited(self, settings: TrainSettings, dataset: Dataset) -> TrainSettings:
+        """The settings, with what a data set decides where it was not chosen; by default nothing."""
+        return settings
+
     @property
     def trainable(self) -> bool:
         """Whether it has a recipe."""
@@ -139,6 +147,13 @@ ARCHITECTURES: Registry[Architecture[Any]] = Registry(
         "lite0": f"{_HERE}.one_stage.architecture:LITE0",
         "ssd": f"{_HERE}.ssd.architecture:LIGHT",
         "ssd-tiny": f"{_HERE}.ssd.architecture:TINY",
+        "faster-rcnn-resnet50": f"{_HERE}.published.architecture:FRCNN_RESNET50",
+        "faster-rcnn-vgg19": f"{_HERE}.published.architecture:FRCNN_VGG19",
+        "faster-rcnn-fpn": f"{_HERE}.published.architecture:FRCNN_FPN",
+        "faster-rcnn-lite0": f"{_HERE}.published.architecture:FRCNN_LITE0",
+        "ssd-resnet50": f"{_HERE}.published.architecture:SSD_RESNET50",
+        "ssd-vgg19": f"{_HERE}.published.architecture:SSD_VGG19",
+        "ssd-lite0": f"{_HERE}.published.architecture:SSD_LITE0",
         "light": f"{_HERE}.window_classifier.architecture:LIGHT",
         "resnet18": f"{_HERE}.window_classifier.architecture:RESNET18",
         "resnet50": f"{_HERE}.window_classifier.architecture:RESNET50",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
@@ -41,6 +41,9 @@ class TrainSettings(BaseModel):
         Pixel size the model works at; None takes the data set's own.
     crop_px, tile_px, overlap_px
         Side of training crops, and side and overlap of the trained model's tiles, in model pixels.
+    augment
+        How crops are varied: "full" for everything that may differ between slides, "flip" for mirror images from left
+        to right, "zoom" for these, other sizes and colours.
     paste
         Share of the crops without a defect onto which a detector's training pastes one, and half of it of the others.
     data_share
@@ -67,6 +70,7 @@ class TrainSettings(BaseModel):
     crop_px: int = Field(default=384, ge=64, le=4096)
     tile_px: int = Field(default=512, ge=64, le=4096)
     overlap_px: int = Field(default=128, ge=0)
+    augment: Literal["full", "flip", "zoom"] = "full"
     paste: float = Field(default=0.0, ge=0, le=1)
     data_share: float = Field(default=1.0, gt=0, le=1)
     validation_share: float = Field(default=0.15, gt=0, lt=1)
@@ -117,6 +121,13 @@ class Recipe(ABC, Generic[B]):
         from microscope_qc.ml.architectures.schedule import warm_up_and_cosine
 
         return warm_up_and_cosine(share)
+
+    def before_step(self, network: nn.Module, share: float) -> None:
+        """Prepare a network for the step after a share of the training; by default nothing is done."""
+
+    def notes(self) -> list[str]:
+        """Sentences for the user about what the network starts from, unless it is a model; by default none."""
+        return []
 
     def fit_once(self, network: nn.Module) -> Job[None]:
         """Learn what is learned before the first step, and leave it in the network's state."""

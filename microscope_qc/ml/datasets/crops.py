@@ -32,6 +32,45 @@ class TrainingCrop:
     pasted: int = 0  # of the boxes, the last ones
 
 
+@dataclass(frozen=True)
+class Augmentation:
+    """How crops are varied.
+
+    Attributes
+    ----------
+    scales
+        Smallest and largest enlargement, drawn evenly on a logarithmic scale.
+    zoom_out
+        Share of the crops that show more than fits: these are drawn from the smallest enlargement to 1, others from 1
+        to the largest. 0 draws from all.
+    turns
+        Whether they are turned upside down and by a quarter, too; layers have any direction on a slide.
+    light, blur
+        Whether colours, and sharpness and noise, are varied.
+    """
+
+    scales: tuple[float, float] = (0.8, 1.25)
+    zoom_out: float = 0.0
+    turns: bool = True
+    light: bool = True
+    blur: bool = True
+
+    def scale(self, rng: np.random.Generator) -> float:
+        """The enlargement of a crop."""
+        low, high = self.scales
+        if self.zoom_out:
+            low, high = (low, 1.0) if rng.random() < self.zoom_out else (1.0, high)
+        return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+
+
+AUGMENTATIONS = {
+    "full": Augmentation(),
+    "flip": Augmentation(scales=(1.0, 1.0), turns=False, light=False, blur=False),
+    "zoom": Augmentation(scales=(0.5, 2.0), zoom_out=0.5, turns=False, blur=False),
+}
+"""By their names in :class:`microscope_qc.ml.architectures.recipe.TrainSettings`."""
+
+
 class CropSampler:
     """Draws crops from images at the model's pixel size.
 
@@ -44,6 +83,8 @@ class CropSampler:
         The model's pixel size; None uses images as they are.
     stride_px : int
         The side of smaller crops is a multiple of it.
+    augment : str
+        Name in :data:`AUGMENTATIONS`.
     paste : float
         Share of the crops without a defect onto which one is pasted, see :class:`Paster`; all else in them stays the
         same.
@@ -61,13 +102,14 @@ class CropSampler:
         model_um: float | None,
         seed: int,
         stride_px: int,
+        augment: str = "full",
         paste: float = 0.0,
         most_bytes: float | None = None,
     ) -> None:
         import psutil
 
         most = psutil.virtual_memory().available / 2 if most_bytes is None else most_bytes
-        self._seed = seed
+        self._seed, self._augmentation = seed, AUGMENTATIONS[augment]
         self._images = ScaledImages(dataset.images, model_um, most_bytes=most)
         largest = max(max(shape) for shape in self._images.shapes)
         steps = max(1, math.ceil(largest / stride_px - _LEAST_OVER))
@@ -107,7 +149,7 @@ class CropSampler:
         return np.concatenate(parts)
 
     def _draw(self, rng: np.random.Generator, pasting: np.random.Generator) -> TrainingCrop:
-        scale = float(np.exp(rng.uniform(np.log(0.8), np.log(1.25))))
+        scale = self._augmentation.scale(rng)
         source_side = self.side / scale
         if len(self._defects) and rng.random() >= BACKGROUND_SHARE:
             owner, row = self._defects[rng.choice(len(self._defects), p=self._weights)]
@@ -135,7 +177,7 @@ class CropSampler:
                 pasting, crop.pixels, image=index, scale=scale, inside=inside, boxes=crop.boxes, ignore=crop.ignore
             )
             crop = crop if pasted is None else _with(crop, *pasted)
-        return _augment(rng, crop)
+        return _augment(rng, crop, self._augmentation)
 
     def _cut(self, image: ScaledImage, start: np.ndarray, scale: float) -> TrainingCrop:
         matrix = np.array([[scale, 0, -start[1] * scale], [0, scale, -start[0] * scale]])
@@ -177,28 +219,29 @@ def _with(crop: TrainingCrop, box: np.ndarray, label: int) -> TrainingCrop:
     return replace(crop, boxes=boxes, labels=labels, pasted=crop.pasted + 1)
 
 
-def _augment(rng: np.random.Generator, crop: TrainingCrop) -> TrainingCrop:
+def _augment(rng: np.random.Generator, crop: TrainingCrop, how: Augmentation) -> TrainingCrop:
     pixels, side = crop.pixels, crop.pixels.shape[0]
     boxes, ignore = crop.boxes.copy(), crop.ignore.copy()
-    # layers have any direction on a slide, so quarter turns are as natural as mirror images
     if rng.random() < 0.5:
         pixels = pixels[:, ::-1]
         for group in (boxes, ignore):
             group[:, [1, 3]] = side - group[:, [3, 1]]
-    if rng.random() < 0.5:
+    if how.turns and rng.random() < 0.5:
         pixels = pixels[::-1]
         for group in (boxes, ignore):
             group[:, [0, 2]] = side - group[:, [2, 0]]
-    if rng.random() < 0.5:
+    if how.turns and rng.random() < 0.5:
         pixels = pixels.transpose(1, 0, 2)
         boxes, ignore = boxes[:, [1, 0, 3, 2]], ignore[:, [1, 0, 3, 2]]
-    gain = np.exp(rng.normal(0, 0.08)) * np.exp(rng.normal(0, 0.02, 3))
-    table = np.arange(256)[:, None] / 255.0
-    table = 255 * np.clip(table ** np.exp(rng.normal(0, 0.08)) * gain + rng.normal(0, 0.015), 0, 1)
-    pixels = cv2.LUT(np.ascontiguousarray(pixels), table.astype(np.uint8)[None])
-    if rng.random() < 0.25:
+    pixels = np.ascontiguousarray(pixels)
+    if how.light:
+        gain = np.exp(rng.normal(0, 0.08)) * np.exp(rng.normal(0, 0.02, 3))
+        table = np.arange(256)[:, None] / 255.0
+        table = 255 * np.clip(table ** np.exp(rng.normal(0, 0.08)) * gain + rng.normal(0, 0.015), 0, 1)
+        pixels = cv2.LUT(pixels, table.astype(np.uint8)[None])
+    if how.blur and rng.random() < 0.25:
         pixels = cv2.GaussianBlur(pixels, (0, 0), float(rng.uniform(0.3, 1.0)))
-    if rng.random() < 0.4:
+    if how.blur and rng.random() < 0.4:
         noise = _noise(rng, pixels.size).reshape(pixels.shape)
         pixels = cv2.addWeighted(pixels, 1.0, noise, float(rng.uniform(1, 6)), 0.0, dtype=cv2.CV_8U)
     return replace(crop, pixels=pixels, boxes=boxes, ignore=ignore)

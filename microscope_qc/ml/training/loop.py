@@ -85,6 +85,7 @@ def train_network(
         When the network cannot be trained, or not from this model, there is nothing to learn from, or the folder
         contains another unfinished training.
     """
+    settings = architecture(settings.network).suited(settings, dataset)
     if start is not None:
         start.require_fitting(settings)
     needs_boxes = TASKS.get(architecture(settings.network).task).learns_from_boxes
@@ -248,6 +249,8 @@ class _Training:
         """Give the network what it starts with."""
         if self.start is None:
             yield from self.recipe.fit_once(self.network)
+            for sentence in self.recipe.notes():
+                self.tell(sentence)
             return
         yield Progress(0, 0, "steps", f"loading {self.start.card.name}")
         self.start.keep(self.out)
@@ -294,6 +297,7 @@ class _Training:
         torch.manual_seed(int(np.random.SeedSequence((self.settings.seed, self.course.step)).generate_state(1)[0]))
         if not self.network.training:  # going through all modules takes its time
             self.network.train()
+        self.recipe.before_step(self.network, self.course.share)
         rate = self.recipe.rate(self.course.share)
         told: dict[str, float] = {}
         for turn, (optimiser, highest) in enumerate(zip(self.optimisers, self.highest, strict=True)):

@@ -94,8 +94,8 @@ def preview_crops(
     kind = architecture(chosen.network)
     model_um = common_pixel_size(data) if chosen.pixel_size_um is None else chosen.pixel_size_um
     sampler = CropSampler(
-        data, side=chosen.crop_px, model_um=model_um, seed=chosen.seed, paste=chosen.paste, most_bytes=0,
-        stride_px=kind.stride_px(kind.checked(chosen.network_settings)),
+        data, side=chosen.crop_px, model_um=model_um, seed=chosen.seed, augment=chosen.augment, paste=chosen.paste,
+        most_bytes=0, stride_px=kind.stride_px(kind.checked(chosen.network_settings)),
     )  # fmt: skip
     steps = -(-count // chosen.batch)
     crops: list[TrainingCrop] = []

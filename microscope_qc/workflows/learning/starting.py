@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from microscope_qc.core.errors import InputError, MicroscopeQCError, ModelError
+from microscope_qc.ml.architectures.base import architecture
 from microscope_qc.ml.cards import ModelCard
 from microscope_qc.ml.library import load_card
 from microscope_qc.ml.training.start import StartModel, require_startable, start_model
 
 CONTINUED_RATE = 1e-3
-"""Highest learning rate of a training that starts from a model, unless another one is given."""
+"""Highest learning rate of a training that starts from a model, unless its network has another or one is given."""
 
 
 def chosen_start(model: Path | str, target: Path) -> StartModel:
@@ -32,7 +33,8 @@ def chosen_start(model: Path | str, target: Path) -> StartModel:
 
 def settings_from(card: ModelCard, given: Mapping[str, Any]) -> dict[str, Any]:
     """Settings of a training that starts from a model: as that has them, where they were not given."""
-    own = {"network_settings": card.network, "pixel_size_um": card.pixel_size_um, "learning_rate": CONTINUED_RATE}
+    rate = architecture(card.architecture).defaults.get("learning_rate", CONTINUED_RATE)
+    own = {"network_settings": card.network, "pixel_size_um": card.pixel_size_um, "learning_rate": rate}
     return own | {name: value for name, value in given.items() if value is not None}
 
 

@@ -317,13 +317,12 @@ def train_settings(
     if begun is not None:
         require_start(begun.card, task)
         network, settings = network or begun.card.architecture, settings_from(begun.card, settings)
+    kind = architecture(_network(task, network))
+    given = {name: value for name, value in settings.items() if value is not None}
     try:
-        chosen = TrainSettings(
-            network=_network(task, network), **{name: value for name, value in settings.items() if value is not None}
-        )
+        chosen = TrainSettings(network=kind.name, **{**kind.defaults, **given})
     except ValidationError as error:
         raise InputError(f"{first_problem(error)}.") from error
-    kind = architecture(chosen.network)
     stride_px = kind.stride_px(kind.checked(chosen.network_settings))
     if chosen.crop_px % stride_px or chosen.tile_px % stride_px:
         raise InputError(f"The sides of crops and tiles must be multiples of {stride_px}.")

@@ -205,32 +205,32 @@ def test_a_training_is_started_watched_paused_continued_and_used(
 
 def start_choices(page: Any) -> list[str]:
     """What the list of starts offers."""
-    return [page.settings.start_from.itemText(row) for row in range(page.settings.start_from.count())]
+    return [page.settings.start.start_from.itemText(row) for row in range(page.settings.start.start_from.count())]
 
 
 def choose_start(page: Any, qtbot: Any, words: str) -> None:
     """Open the settings and choose a start with the keyboard."""
     if not page.settings.fold.isChecked():
         press(page.settings.fold)
-    shows(qtbot, page.settings.start_from.isVisible)
+    shows(qtbot, page.settings.start.start_from.isVisible)
     row = next(row for row, text in enumerate(start_choices(page)) if words in text)
-    QTest.keyClick(page.settings.start_from, Qt.Key.Key_Home)
+    QTest.keyClick(page.settings.start.start_from, Qt.Key.Key_Home)
     for _ in range(row):
-        QTest.keyClick(page.settings.start_from, Qt.Key.Key_Down)
-    assert words in page.settings.start_from.currentText()
+        QTest.keyClick(page.settings.start.start_from, Qt.Key.Key_Down)
+    assert words in page.settings.start.start_from.currentText()
 
 
 def test_a_training_starts_from_the_model_in_use(
     page: Any, project: Any, settings: AppSettings, qtbot: Any, trainer: Trainer
 ) -> None:
     model = untrained_model(project.path / "models" / "older")
-    assert len(start_choices(page)) == 2 and "ImageNet" in page.settings.start_from.currentText()
+    assert len(start_choices(page)) == 3 and "ImageNet" in page.settings.start.start_from.currentText()
     project.models.use(str(model), name="older")
     shows(qtbot, lambda: "The model in use (older)" in start_choices(page))
-    assert "ImageNet" in page.settings.start_from.currentText(), "as before, until the user chooses"
+    assert "ImageNet" in page.settings.start.start_from.currentText(), "as before, until the user chooses"
     choose_start(page, qtbot, "(older)")
-    assert "Best for more labels on slides like those that it knows" in page.settings.about_start.text()
-    assert settings.learn_start == "model in use" and "forgotten" in page.settings.start_from.toolTip()
+    assert "Best for more labels on slides like those that it knows" in page.settings.start.about.text()
+    assert settings.learn_start == "model in use" and "forgotten" in page.settings.start.start_from.toolTip()
     confirm(project, 6)
     shows(qtbot, page.train.isEnabled)
     press(page.train)
@@ -241,20 +241,49 @@ def test_a_training_starts_from_the_model_in_use(
     shows(qtbot, lambda: not page.run.running)
 
 
+def test_another_network_starts_from_a_file_of_weights(
+    page: Any, project: Any, qtbot: Any, trainer: Trainer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    press(page.settings.fold)
+    shows(qtbot, page.settings.start.network.isVisible)
+    names = [page.settings.start.network.itemData(row) for row in range(page.settings.start.network.count())]
+    QTest.keyClick(page.settings.start.network, Qt.Key.Key_Home)
+    for _ in range(names.index("faster-rcnn-resnet50")):
+        QTest.keyClick(page.settings.start.network, Qt.Key.Key_Down)
+    assert start_choices(page) == ["A file of weights…", "Nothing"]
+    assert page.settings.start.start_from.currentText() == "Nothing", "no weights of it come with the program"
+    answers = ["", str(tmp_path / "resnet50.pth")]
+    monkeypatch.setattr(
+        "microscope_qc.app.panels.learn.start.QFileDialog.getOpenFileName", lambda *_: (answers.pop(0), "")
+    )
+    for chosen in ("Nothing", "A file of weights (resnet50.pth)"):  # the first time the dialog is closed
+        QTest.keyClick(page.settings.start.start_from, Qt.Key.Key_Home)
+        assert page.settings.start.start_from.currentText() == chosen
+    confirm(project, 6)
+    shows(qtbot, page.train.isEnabled)
+    press(page.train)
+    shows(qtbot, lambda: trainer.folders)
+    request = read_request(trainer.folders[0])
+    assert request.network == "faster-rcnn-resnet50" and request.task == "detect"
+    assert request.settings["network_settings"] == {"backbone": str(tmp_path / "resnet50.pth")}
+    trainer.may_end.set()
+    shows(qtbot, lambda: not page.run.running)
+
+
 def test_only_a_model_that_can_be_one_is_offered_as_a_start_and_the_choice_is_remembered(
     page: Any, project: Any, settings: AppSettings, qtbot: Any, tmp_path: Path
 ) -> None:
     settings.learn_start = "model in use"
     project.models.use("li-ion-ssd", name="li-ion-ssd")
-    shows(qtbot, lambda: page.settings.start_from.currentText() == "The model in use (li-ion-ssd)")
+    shows(qtbot, lambda: page.settings.start.start_from.currentText() == "The model in use (li-ion-ssd)")
     for model in (untrained_classifier(tmp_path / "windows"), tmp_path / "gone"):
         project.models.use(str(model), name=model.name)
-        shows(qtbot, lambda: len(start_choices(page)) == 2)
-        assert "ImageNet" in page.settings.start_from.currentText()
+        shows(qtbot, lambda: len(start_choices(page)) == 3)
+        assert "ImageNet" in page.settings.start.start_from.currentText()
         project.models.use("li-ion-ssd", name="li-ion-ssd")
-        shows(qtbot, lambda: page.settings.start_from.currentText() == "The model in use (li-ion-ssd)")
+        shows(qtbot, lambda: page.settings.start.start_from.currentText() == "The model in use (li-ion-ssd)")
     project.models.clear()
-    assert len(start_choices(page)) == 2
+    assert len(start_choices(page)) == 3
 
 
 def test_cancelling_asks_once_more_and_keeps_nothing(page: Any, project: Any, qtbot: Any, trainer: Trainer) -> None:

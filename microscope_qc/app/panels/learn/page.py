@@ -242,15 +242,15 @@ class LearnPage(QWidget):
 
         def take(name: str) -> None:
             if self._session.project is project and project is not None and project.models.argument == model:
-                self.settings.offer_model(name, model)
+                self.settings.start.offer_model(name, model)
 
         if model:
             self._jobs.call(lambda: name_to_start_from(model), take)
         else:
-            self.settings.offer_model("", "")
+            self.settings.start.offer_model("", "")
 
     def _on_project_changed(self) -> None:
-        self.settings.offer_model("", "")
+        self.settings.start.offer_model("", "")
         self._offer_model()
 
     # -- what the user does ------------------------------------------------------------------------------------------
@@ -277,7 +277,8 @@ class LearnPage(QWidget):
             return
         asked = self.settings.asked()
         chosen = {
-            "network": asked["network"], "slide_ids": self._scope(), "keep_bad": asked["keep_bad"], **asked["settings"],
+            **{name: value for name, value in asked.items() if name != "settings"}, "slide_ids": self._scope(),
+            **asked["settings"],
         }  # fmt: skip
         self.preview = PreviewDialog(self._jobs, project.path, chosen, self)
         self.preview.destroyed.connect(self._on_preview_closed)

@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
 )
 
 from microscope_qc.app.base import theme
-from microscope_qc.app.widgets.parts import note
+from microscope_qc.app.panels.learn.start import StartChoice
 from microscope_qc.ml.architectures.recipe import TrainSettings
 
 if TYPE_CHECKING:
@@ -28,14 +28,6 @@ if TYPE_CHECKING:
 
 MINUTES = 20
 CROPS_PX = (256, 384, 512, 768)
-BACKBONE, IN_USE, RANDOM = "backbone", "model in use", "random"
-_ABOUT = {
-    BACKBONE: "Best for a first model, and for slides unlike those that the model in use knows.",
-    IN_USE: "Best for more labels on slides like those that it knows. Everything labelled here is learned; classes of "
-    "which nothing is labelled here are forgotten.",
-    RANDOM: "Needs far more labels.",
-}
-"""When each start is good."""
 
 
 class TrainSettingsForm(QWidget):
@@ -45,7 +37,6 @@ class TrainSettingsForm(QWidget):
 
     def __init__(self, settings: AppSettings, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._settings, self._model = settings, ""
         self.fold = QToolButton()
         self.fold.setText("Settings")
         self.fold.setCheckable(True)
@@ -58,12 +49,7 @@ class TrainSettingsForm(QWidget):
         self.minutes.setValue(MINUTES)
         self.minutes.setSuffix(" min")
         self.minutes.setToolTip("The training ends by then; longer is better, up to a point")
-        self.start_from = QComboBox()
-        self.start_from.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.start_from.setMinimumContentsLength(20)
-        self.start_from.activated.connect(self._on_start_chosen)
-        self.about_start = note()
-        self.offer_model("", "")
+        self.start = StartChoice(settings, self)
         self.keep_bad = QCheckBox("Learn from blurred slides too")
         self.keep_bad.setToolTip(
             "Otherwise slides that are out of focus all over, or mostly black or white, are left out"
@@ -92,8 +78,9 @@ class TrainSettingsForm(QWidget):
         form.setContentsMargins(0, 0, 0, 0)
         form.addRow("Name", self.name)
         form.addRow("Time limit", self.minutes)
-        form.addRow("Start from", self.start_from)
-        form.addRow(self.about_start)
+        form.addRow("Network", self.start.network)
+        form.addRow("Start from", self.start.start_from)
+        form.addRow(self.start.about)
         form.addRow(self.keep_bad)
         form.addRow("Crops", self.crop)
         form.addRow("Paste defects", self.paste)
@@ -112,44 +99,15 @@ class TrainSettingsForm(QWidget):
         if project is not None and not self.name.isModified():
             self.name.setText(project.stem)
 
-    def offer_model(self, name: str, model: str) -> None:
-        """Offer a model to start from, with its name and what the workflow identifies it by; "" offers none."""
-        self._model = model
-        starts = {BACKBONE: "A network that has seen a million photographs (ImageNet)"}
-        if name:
-            starts[IN_USE] = f"The model in use ({name})"
-        starts[RANDOM] = "Nothing"
-        self.start_from.clear()
-        for start, words in starts.items():
-            self.start_from.addItem(words, start)
-            self.start_from.setItemData(self.start_from.count() - 1, _ABOUT[start], Qt.ItemDataRole.ToolTipRole)
-        self.start_from.setCurrentIndex(max(0, self.start_from.findData(self._settings.learn_start)))
-        self._show_start()
-
-    def _on_start_chosen(self) -> None:
-        self._settings.learn_start = self.start_from.currentData()
-        self._show_start()
-
-    def _show_start(self) -> None:
-        about = _ABOUT[self.start_from.currentData()]
-        self.about_start.setText(about)
-        self.start_from.setToolTip(f"What the model can do before it sees your slides. {about}")
-
     def asked(self) -> dict[str, Any]:
         """What is chosen, as :func:`microscope_qc.workflows.learning.request.ask_for_training` takes it."""
-        settings: dict[str, Any] = {"minutes": float(self.minutes.value())}
-        network: str | None = "lite0"
-        start = self.start_from.currentData()
-        if start == IN_USE:
-            network = None  # that model's
-            settings["start"] = self._model
-        elif start == RANDOM:
-            settings["network_settings"] = {"backbone": RANDOM}
+        asked = self.start.asked()
+        settings: dict[str, Any] = {"minutes": float(self.minutes.value()), **asked["settings"]}
         if self.crop.currentData() != self._crop:
             settings["crop_px"] = self.crop.currentData()
         if self.paste.value() != self._paste:
             settings["paste"] = self.paste.value() / 100
-        return {"network": network, "settings": settings, "keep_bad": self.keep_bad.isChecked()}
+        return {**asked, "settings": settings, "keep_bad": self.keep_bad.isChecked()}
 
     def _on_folded(self, shown: bool) -> None:
         self.body.setVisible(shown)

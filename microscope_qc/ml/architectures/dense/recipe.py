@@ -1,15 +1,10 @@
-"""How detectors are trained, whatever their network and loss: random crops, best F1 kept, calibrated confidences."""
+"""How dense detectors are trained, whatever their network and loss; their confidences are calibrated in the end."""
 
 from __future__ import annotations
 
-import copy
-import math
 from abc import abstractmethod
-from collections.abc import Sequence
 from typing import cast
 
-import numpy as np
-import torch
 from torch import Tensor, nn
 
 from microscope_qc.core.jobs import Job
@@ -18,29 +13,17 @@ from microscope_qc.ml.architectures.dense.detector import DenseDetector, apply_c
 from microscope_qc.ml.architectures.dense.settings import STRIDE_PX
 from microscope_qc.ml.architectures.dense.targets import BoxTarget, target_of
 from microscope_qc.ml.architectures.dense.task import DetectTask
-from microscope_qc.ml.architectures.recipe import Recipe, TrainSettings
+from microscope_qc.ml.architectures.detecting import Colours, DetectingRecipe
+from microscope_qc.ml.architectures.recipe import TrainSettings
 from microscope_qc.ml.cards import ModelCard
-from microscope_qc.ml.datasets.crops import CropSampler, TrainingCrop
+from microscope_qc.ml.datasets.crops import TrainingCrop
 from microscope_qc.ml.datasets.records import Dataset
 from microscope_qc.ml.devices import autocast
 from microscope_qc.ml.evaluation.calibration import fit_calibration
-from microscope_qc.ml.evaluation.detection import Tally
-from microscope_qc.ml.evaluation.on_slides import detection_report, tally_dataset
-from microscope_qc.ml.evaluation.report import WEAKEST, Report
-from microscope_qc.ml.tasks.images import TaskFinder
-
-_CANDIDATE_CONFIDENCE = 0.05
-Colours = tuple[float, float, float]
 
 
-class DenseRecipe(Recipe[list[TrainingCrop]]):
-    """Trains a :class:`DenseDetector`.
-
-    Parameters
-    ----------
-    normalisation
-        Mean and standard deviation of the colours (0 to 1); None takes those of the data set.
-    """
+class DenseRecipe(DetectingRecipe):
+    """Trains a :class:`DenseDetector`; see :class:`DetectingRecipe`."""
 
     def __init__(
         self,
@@ -49,13 +32,7 @@ class DenseRecipe(Recipe[list[TrainingCrop]]):
         *,
         normalisation: tuple[Colours, Colours] | None = None,
     ) -> None:
-        self.settings, self._dataset = settings, dataset
-        self._sampler = CropSampler(
-            dataset, side=settings.crop_px, model_um=settings.pixel_size_um, seed=settings.seed, stride_px=STRIDE_PX,
-            paste=settings.paste,
-        )  # fmt: skip
-        self.steps_per_epoch = max(1, math.ceil(self._sampler.crops_per_epoch / settings.batch))
-        self._mean, self._std = normalisation or _normalisation(self._sampler.sample_pixels())
+        super().__init__(settings, dataset, stride_px=STRIDE_PX, normalisation=normalisation)
 
     @abstractmethod
     def loss(
@@ -63,89 +40,31 @@ class DenseRecipe(Recipe[list[TrainingCrop]]):
     ) -> dict[str, Tensor]:
         """Weighted losses by name, from the network's output for a batch of square crops."""
 
-    @property
-    def side_px(self) -> int:
-        """Side of the crops."""
-        return int(self._sampler.side)
-
-    def batch(self, step: int) -> list[TrainingCrop]:
-        """See :class:`Recipe`."""
-        return self._sampler.batch(step, self.settings.batch)
-
     def losses(self, network: nn.Module, batch: list[TrainingCrop], turn: int) -> dict[str, Tensor]:
         """See :class:`Recipe`."""
         detector = cast(DenseDetector, network)
         device = detector.classify.weight.device
-        images = torch.from_numpy(np.stack([crop.pixels for crop in batch])).to(device)
-        images = images.permute(0, 3, 1, 2).float().contiguous(memory_format=torch.channels_last)
-        mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) * 255 for v in (self._mean, self._std))
+        images = self.normalised(batch, device)
         with autocast(device):
-            logits, values = detector((images - mean) / std)
+            logits, values = detector(images)
         return self.loss(detector, logits, values, [target_of(crop) for crop in batch])
 
-    def adopt(self, card: ModelCard) -> None:
-        """See :class:`Recipe`."""
-        self._mean, self._std = card.mean, card.std
+    def task_of(self, network: nn.Module, card: ModelCard, *, threshold: float) -> DetectTask:
+        """See :class:`DetectingRecipe`."""
+        detector = cast(DenseDetector, network)
+        return DetectTask(card, detector, device=detector.classify.weight.device, threshold=threshold)
 
     def take_over(self, network: nn.Module, before: nn.Module, card: ModelCard) -> None:
         """All layers, and of the one that tells classes apart what belongs to a class that both know."""
         take_over(cast(DenseDetector, network), cast(DenseDetector, before), card, classes=self._dataset.classes)
 
-    def pieces(self, batch: list[TrainingCrop], count: int) -> list[tuple[list[TrainingCrop], float]]:
-        """See :class:`Recipe`."""
-        size = math.ceil(len(batch) / count)
-        parts = [batch[start : start + size] for start in range(0, len(batch), size)]
-        return [(part, len(part) / len(batch)) for part in parts]
-
-    def find(self, network: nn.Module, pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """See :class:`Recipe`."""
-        return self._finder(network).find(pictures)
-
-    def validate(self, network: nn.Module, dataset: Dataset) -> Job[Report]:
-        """See :class:`Recipe`; measured at the best confidence for the data set."""
-        return detection_report((yield from self._tally(network, dataset)))
-
-    def measure(self, network: nn.Module, dataset: Dataset) -> Job[Report]:
-        """See :class:`Recipe`; with intervals, sizes and curves."""
-        return detection_report((yield from self._tally(network, dataset, weakest=WEAKEST)), complete=True)
-
-    def score(self, report: Report) -> float:
-        """See :class:`Recipe`."""
-        return report.figures["f1"] + 0.5 * report.figures["map50"]
-
     def finish(self, network: nn.Module, dataset: Dataset) -> Job[ModelCard]:
         """Calibrate the confidences on the validation part."""
-        calibration = fit_calibration((yield from self._tally(network, dataset)))
+        calibration = fit_calibration((yield from self.tally(network, dataset)))
         if calibration is not None:
             apply_calibration(cast(DenseDetector, network), calibration)
         said = None if calibration is None else [calibration.slope, *calibration.offsets]
-        return self._card(cast(DenseDetector, network)).model_copy(update={"training": {"calibration": said}})
-
-    def _tally(self, network: nn.Module, dataset: Dataset, *, weakest: float = _CANDIDATE_CONFIDENCE) -> Job[Tally]:
-        return (yield from tally_dataset(self._finder(network, weakest=weakest), dataset))
-
-    def _finder(self, network: nn.Module, *, weakest: float = _CANDIDATE_CONFIDENCE) -> TaskFinder:
-        detector = copy.deepcopy(cast(DenseDetector, network))
-        device = detector.classify.weight.device
-        return TaskFinder(DetectTask(self._card(detector), detector, device=device, threshold=weakest))
-
-    def _card(self, network: DenseDetector) -> ModelCard:
-        settings = self.settings
-        return ModelCard(
-            name=settings.network, task="detect", architecture=settings.network,
-            network=network.settings.model_dump(mode="json"), classes=self._dataset.classes,
-            class_names=self._dataset.names, pixel_size_um=settings.pixel_size_um, tile_px=settings.tile_px,
-            overlap_px=min(settings.overlap_px, settings.tile_px // 2), mean=self._mean, std=self._std, confidence=0.5,
-        )  # fmt: skip
-
-
-def _normalisation(pixels: np.ndarray) -> tuple[Colours, Colours]:
-    """Mean and standard deviation of each colour (0 to 1) of uint8 pixels (n, 3)."""
-    values = pixels.astype(float) / 255
-    red, green, blue = (round(float(value), 4) for value in values.mean(0))
-    mean = (red, green, blue)
-    red, green, blue = (max(0.01, round(float(value), 4)) for value in values.std(0))
-    return mean, (red, green, blue)
+        return self.card(network).model_copy(update={"training": {"calibration": said}})
 
 
 def parameter_groups(parameters: list[nn.Parameter], *, rate: float, weight_decay: float) -> list[dict[str, object]]:

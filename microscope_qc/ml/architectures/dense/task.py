@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from microscope_qc.core.geometry import Region, TileGrid
-from microscope_qc.core.merge import CANDIDATE_DTYPE, merge_candidates
+from microscope_qc.core.merge import CANDIDATE_DTYPE
 from microscope_qc.ml.architectures.dense.detector import DenseDetector
 from microscope_qc.ml.architectures.dense.settings import STRIDE_PX
 from microscope_qc.ml.architectures.fused import fused
 from microscope_qc.ml.cards import ModelCard
 from microscope_qc.ml.quick_torchvision import torchvision
 from microscope_qc.ml.tasks.base import NetworkOutput, Size, TileResult
-from microscope_qc.ml.tasks.on_device import OnDevice
+from microscope_qc.ml.tasks.boxes import MOST, BoxTask, candidate_rows
 
 MOST_COMPARED = 2000
 """Number of the strongest boxes of a image that go into non-maximum suppression."""
-MOST = 300
-"""Maximum number of candidates of a image."""
 _IOU = 0.5
 
 
-class DetectTask(OnDevice[tuple[Tensor, Tensor]]):
+class DetectTask(BoxTask[tuple[Tensor, Tensor]]):
     """A detector as the engine runs it.
 
     Parameters
@@ -36,7 +32,6 @@ class DetectTask(OnDevice[tuple[Tensor, Tensor]]):
     """
 
     stride = STRIDE_PX
-    seams = True
 
     def __init__(self, card: ModelCard, network: DenseDetector, *, device: torch.device, threshold: float) -> None:
         folded = cast(DenseDetector, fused(network))
@@ -65,7 +60,7 @@ class DetectTask(OnDevice[tuple[Tensor, Tensor]]):
                 continue
             boxes = self._detector.boxes(values, places[index // self._detector.classes])
             answer = choose(boxes, scores, index % self._detector.classes, size=size, iou=_IOU, most=MOST)
-            results.append(TileResult(_rows(*answer)))
+            results.append(TileResult(candidate_rows(*answer)))
         return results
 
     def _strongest(self, *image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -89,29 +84,6 @@ class DetectTask(OnDevice[tuple[Tensor, Tensor]]):
             self._places[shape] = self._detector.places(*shape).cpu()
         return self._places[shape]
 
-    def parts(self, shape: Size) -> list[Region]:
-        """See :class:`microscope_qc.ml.tasks.base.Task`; halves that overlap like tiles."""
-        overlap = max(self.stride, min(self.card.overlap_px, max(shape) // 4) // self.stride * self.stride)
-        side = -(-(max(shape) + overlap) // (2 * self.stride)) * self.stride
-        if side >= max(shape) or overlap >= side:
-            return []
-        return list(TileGrid(Region(0, 0, *shape), side, overlap))
-
-    def join(self, results: Sequence[TileResult], parts: Sequence[Region], shape: Size) -> TileResult:
-        """See :class:`microscope_qc.ml.tasks.base.Task`; merged like tiles."""
-        side = max(parts[0].shape)
-        grid = TileGrid(Region(0, 0, *shape), side, side - max(parts[1].x0 - parts[0].x0, parts[-1].y0 - parts[0].y0))
-        placed = []
-        for number, (found, part) in enumerate(zip(results, parts, strict=True)):
-            rows = found.candidates.copy()
-            for name, start in (("y0", part.y0), ("y1", part.y0), ("x0", part.x0), ("x1", part.x0)):
-                rows[name] += start
-            rows["tile"] = number
-            placed.append(rows)
-        merged = merge_candidates(np.concatenate(placed), grid)
-        merged["tile"] = 0
-        return TileResult(merged)
-
 
 def choose(
     boxes: Tensor, scores: Tensor, labels: Tensor, *, size: tuple[int, int], iou: float, most: int
@@ -128,13 +100,3 @@ def choose(
     boxes, labels, scores = boxes[large], labels[large], scores[large]
     keep = torchvision.ops.batched_nms(boxes, scores, labels, iou)[:most]
     return boxes[keep][:, [1, 0, 3, 2]], scores[keep], labels[keep]
-
-
-def _rows(boxes: Tensor, scores: Tensor, labels: Tensor) -> np.ndarray:
-    rows = np.zeros(len(scores), CANDIDATE_DTYPE)
-    corners = boxes.double().numpy()
-    for column, name in enumerate(("y0", "x0", "y1", "x1")):
-        rows[name] = corners[:, column]
-    rows["confidence"] = scores.float().numpy()
-    rows["label"] = labels.numpy()
-    return rows
