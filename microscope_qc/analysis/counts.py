@@ -1,4 +1,4 @@
-"""Counts on an area: densities with their 95 % intervals."""
+"""Counts on an area: densities with their intervals."""
 
 from __future__ import annotations
 
@@ -6,7 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from microscope_qc.core.arrays import Ints
+
 LEVEL = 0.95
+Numbers = Sequence[int] | Sequence[float] | np.ndarray
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +27,12 @@ class Density:
     per_mm2
         ``count / area_mm2``.
     interval
-        Lower and upper limit per mm2, two-sided 95 %.
+        Lower and upper limit per mm2, two-sided.
     sections
-        Number of slides that it is pooled from.
+        Number of sections that it is pooled from.
+    spread
+        Variance of the counts between sections by their mean, at least 1: 1 where findings are scattered at random.
+        None where it is not known, as of one section or of no finding at all.
     """
 
     count: int
@@ -32,10 +40,11 @@ class Density:
     per_mm2: float
     interval: tuple[float, float]
     sections: int = 1
+    spread: float | None = None
 
 
-def poisson_interval(count: int, *, level: float = LEVEL) -> tuple[float, float]:
-    """Exact limits of the expected count behind one observed count.
+def poisson_interval(count: float, *, level: float = LEVEL) -> tuple[float, float]:
+    """Exact limits of the expected count behind one observed count, which may be an estimate.
 
     Notes
     -----
@@ -48,7 +57,14 @@ def poisson_interval(count: int, *, level: float = LEVEL) -> tuple[float, float]
     return low, float(gammaincinv(count + 1, 1 - tail))
 
 
-def density(count: int, area_mm2: float) -> Density:
+def t_quantile(freedom: int, level: float) -> float:
+    """Return the limit within which Student's t lies with the probability ``level``, on both sides of 0."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, (1 + level) / 2))
+
+
+def density(count: int, area_mm2: float, *, level: float = LEVEL) -> Density:
     """Density of one section; the interval holds for findings that are scattered at random (Poisson).
 
     Parameters
@@ -56,11 +72,18 @@ def density(count: int, area_mm2: float) -> Density:
     area_mm2
         Greater than 0.
     """
-    low, high = poisson_interval(count)
+    low, high = poisson_interval(count, level=level)
     return Density(count, area_mm2, count / area_mm2, (low / area_mm2, high / area_mm2))
 
 
-def pooled_density(counts: Sequence[int], areas_mm2: Sequence[float]) -> Density:
+def chi_square(counts: Numbers, areas_mm2: Numbers) -> float:
+    """Pearson's chi-square of counts against one density for all; 0 without a finding."""
+    found, areas = np.asarray(counts, float), np.asarray(areas_mm2, float)
+    expected = areas * (found.sum() / areas.sum())
+    return float(((found - expected) ** 2 / expected).sum()) if found.any() else 0.0
+
+
+def pooled_density(counts: Numbers, areas_mm2: Numbers, *, level: float = LEVEL) -> Density:
     """Density of several sections of one kind, with an interval that allows for the spread between them.
 
     A quasi-Poisson model with the logarithm as link: the variance of the counts is phi times their mean, phi is
@@ -76,14 +99,51 @@ def pooled_density(counts: Sequence[int], areas_mm2: Sequence[float]) -> Density
     -----
     P. McCullagh and J. A. Nelder, "Generalized Linear Models", 2nd edition (1989), chapter 6.
     """
-    from scipy.special import stdtrit
+    total, area, sections = int(sum(counts)), math.fsum(areas_mm2), len(counts)
+    spread = max(1.0, chi_square(counts, areas_mm2) / (sections - 1)) if sections > 1 and total else None
+    low, high = count_interval(total, sections, spread, level=level)
+    return Density(total, area, total / area, (low / area, high / area), sections, spread)
 
-    total, area, sections = sum(counts), math.fsum(areas_mm2), len(counts)
-    if sections == 1 or total == 0:
-        low, high = poisson_interval(total)
-        return Density(total, area, total / area, (low / area, high / area), sections)
-    rate = total / area
-    chi_square = math.fsum((k - rate * a) ** 2 / (rate * a) for k, a in zip(counts, areas_mm2, strict=True))
-    phi = max(1.0, chi_square / (sections - 1))
-    reach = float(stdtrit(sections - 1, (1 + LEVEL) / 2)) * math.sqrt(phi / total)
-    return Density(total, area, rate, (rate * math.exp(-reach), rate * math.exp(reach)), sections)
+
+def count_interval(count: float, sections: int, spread: float | None, *, level: float = LEVEL) -> tuple[float, float]:
+    """Limits of the expected count over several sections; see :func:`pooled_density`.
+
+    Parameters
+    ----------
+    count
+        Observed, or estimated from what was observed.
+    spread
+        Variance of the counts between the sections by their mean; None for one section.
+    """
+    if sections == 1 or count == 0 or spread is None:
+        return poisson_interval(count, level=level)
+    factor = math.exp(t_quantile(sections - 1, level) * math.sqrt(spread / count))
+    return count / factor, count * factor
+
+
+def independent(specimens: Sequence[str]) -> tuple[Ints, bool]:
+    """Number what is independent of each other: specimens where there are several, otherwise sections.
+
+    Parameters
+    ----------
+    specimens
+        The specimen of each section, "" where nobody named it.
+
+    Returns
+    -------
+    ndarray, bool
+        The number of each section from 0 on, and whether sections of a specimen have the same one.
+    """
+    if not all(specimens) or len(set(specimens)) < 2:
+        return np.arange(len(specimens)), False
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(specimens))}
+    return np.array([numbers[name] for name in specimens]), True
+
+
+def pooled_by_specimen(counts: Numbers, areas_mm2: Numbers, specimens: Sequence[str]) -> Density:
+    """Density of several sections, with the spread between specimens where there are several, else between sections.
+
+    See :func:`pooled_density` and :func:`independent`.
+    """
+    unit, _ = independent(specimens)
+    return pooled_density(np.bincount(unit, weights=counts).astype(int), np.bincount(unit, weights=areas_mm2))

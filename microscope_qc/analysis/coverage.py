@@ -16,8 +16,10 @@ import numpy as np
 
 from microscope_qc.core.area_mask import AreaMask
 from microscope_qc.core.arrays import Flags, Floats
+from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.outline import Outline
+from microscope_qc.core.wording import listed
 
 if TYPE_CHECKING:
     from shapely import Geometry
@@ -142,6 +144,7 @@ class SlideCoverage:
         self._edges = _edges(self.scans, shape_px)
         self._cells: dict[int, Flags] = {}
         self._parts: dict[tuple[tuple[int, ...], tuple[int, ...]], _Part] = {}
+        self._part_of: dict[int, _Part] = {}
         self._areas: dict[frozenset[int], Area] = {}
 
     @property
@@ -164,7 +167,10 @@ class SlideCoverage:
     def of_all(self, class_ids: Iterable[int]) -> Area:
         """Return where findings of every one of these classes were searched for; empty without classes."""
         parts = {id(part): part for part in map(self._part, class_ids)}  # kept here: their ids stay theirs
-        return self._areas.setdefault(frozenset(parts), Area(self._edges, list(parts.values())))
+        key = frozenset(parts)
+        if key not in self._areas:
+            self._areas[key] = Area(self._edges, list(parts.values()))
+        return self._areas[key]
 
     @cached_property
     def masked_share(self) -> float:
@@ -186,6 +192,11 @@ class SlideCoverage:
         return np.zeros((len(self._edges[0]) - 1, len(self._edges[1]) - 1), bool)
 
     def _part(self, class_id: int) -> _Part:
+        if class_id not in self._part_of:
+            self._part_of[class_id] = self._joined(class_id)
+        return self._part_of[class_id]
+
+    def _joined(self, class_id: int) -> _Part:
         scans = tuple(n for n, scan in enumerate(self.scans) if class_id in scan.classes)
         declared = tuple(n for n, area in enumerate(self.declared) if class_id in area.classes)
         if (scans, declared) not in self._parts:
@@ -200,6 +211,25 @@ class SlideCoverage:
         if number not in self._cells:
             self._cells[number] = _scanned(self.scans[number], self.shape_px, self._edges)
         return self._cells[number]
+
+
+def mm2(area_px: float, pixel_size_um: tuple[float, float] | None) -> float | None:
+    """Return an area in mm2; None where the pixel size (y, x) is not known."""
+    return None if pixel_size_um is None else area_px * pixel_size_um[0] * pixel_size_um[1] / 1e6
+
+
+def why_no_density(area: Area, coverage: SlideCoverage, wanted: Sequence[DefectClass]) -> str:
+    """Return why there is no density of these classes, whose common area this is."""
+    if area.size_px > 0:
+        return "the pixel size of the slide is not known"
+    without = [cls.code for cls in wanted if coverage.of_class(cls.id).size_px <= 0]
+    if len(wanted) == 1 and without:
+        return "nothing was scanned or declared complete for this class"
+    if len(without) < len(wanted) and without:
+        return f"nothing was scanned or declared complete for {listed(without)}"
+    if wanted and not without:
+        return "no area was scanned or declared complete for all classes at once"
+    return "nothing was scanned or declared complete"
 
 
 def _common(parts: Sequence[_Part]) -> Geometry | None:

@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 
 from microscope_qc.analysis.counts import density
-from microscope_qc.analysis.coverage import Area, SlideCoverage
+from microscope_qc.analysis.coverage import SlideCoverage, mm2, why_no_density
 from microscope_qc.analysis.ranking import size_um
 from microscope_qc.analysis.registry import Sample, measured
 from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.defect_class import DefectClass
-from microscope_qc.core.wording import listed
 
 QUANTILES = (0.1, 0.5, 0.9, 0.99)
 _COUNTED = ("class_id", "state", "chosen", "confidence", "y0", "x0", "y1", "x1")
@@ -60,7 +59,7 @@ def slide_statistics(
     kept = rows[rows["state"] != ReviewState.REJECTED]
     occurring = looked_for | frozenset(np.unique(kept["class_id"]).tolist())
     size = None if pixel_size_um is None else list(pixel_size_um)
-    slide_mm2 = _mm2(float(np.prod(coverage.shape_px)), pixel_size_um)
+    slide_mm2 = mm2(float(np.prod(coverage.shape_px)), pixel_size_um)
     together = [cls for cls in classes if cls.id in occurring]
     return {
         "pixel_size_um": size,
@@ -79,10 +78,6 @@ def _without_text(rows: np.ndarray) -> np.ndarray:
     return found
 
 
-def _mm2(area_px: float, pixel_size_um: tuple[float, float] | None) -> float | None:
-    return None if pixel_size_um is None else area_px * pixel_size_um[0] * pixel_size_um[1] / 1e6
-
-
 def _summary(
     rows: np.ndarray,
     classes: Sequence[DefectClass],
@@ -98,7 +93,7 @@ def _summary(
     judged = states["confirmed"] + states["rejected"]
     area = coverage.of_all([cls.id for cls in wanted])
     inside = area.holds((kept["y0"] + kept["y1"]) / 2, (kept["x0"] + kept["x1"]) / 2)
-    area_mm2 = _mm2(area.size_px, pixel_size_um)
+    area_mm2 = mm2(area.size_px, pixel_size_um)
     known = density(int(inside.sum()), area_mm2) if area_mm2 else None
     found = {
         "total": len(rows),
@@ -113,26 +108,12 @@ def _summary(
         "area_share": area.size_px / float(np.prod(coverage.shape_px)),
         "per_mm2": None if known is None else known.per_mm2,
         "per_mm2_interval": None if known is None else list(known.interval),
-        "per_mm2_reason": None if known is not None else _why_not(area, coverage, wanted),
+        "per_mm2_reason": None if known is not None else why_no_density(area, coverage, wanted),
     }
     if sizes:
         found["size_um"] = size_summary(kept, pixel_size_um)
         found["statistics"] = measured(Sample(kept, classes, pixel_size_um, area_mm2 or None, inside))
     return found
-
-
-def _why_not(area: Area, coverage: SlideCoverage, wanted: Sequence[DefectClass]) -> str:
-    """Return why there is no density."""
-    if area.size_px > 0:
-        return "the pixel size of the slide is not known"
-    without = [cls.code for cls in wanted if coverage.of_class(cls.id).size_px <= 0]
-    if len(wanted) == 1 and without:
-        return "nothing was scanned or declared complete for this class"
-    if len(without) < len(wanted) and without:
-        return f"nothing was scanned or declared complete for {listed(without)}"
-    if wanted and not without:
-        return "no area was scanned or declared complete for all classes at once"
-    return "nothing was scanned or declared complete"
 
 
 def size_summary(rows: np.ndarray, pixel_size_um: tuple[float, float] | None) -> dict[str, float] | None:

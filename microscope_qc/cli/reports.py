@@ -19,10 +19,19 @@ def register(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "stats",
         description="Counts per class and state, and sizes, of all findings that count; densities on the area that was "
-        "scanned or declared complete for the class, with their 95 %% intervals. See coverage for these areas.",
+        "scanned or declared complete for the class, with their 95 %% intervals. See coverage for these areas. Of "
+        "slides together, three columns stand beside each other: raw, what models found; reviewed, what is left of it "
+        "with what users drew; corrected, what is true if findings that nobody judged are like judged ones of the same "
+        "model, class and confidence. Their intervals allow for the spread between specimens, or between "
+        "slides where no or one specimen is named.",
     )
     parser.add_argument("projects", type=Path, nargs="+", metavar="PROJECT.mqc")
     add_slides(parser)
+    parser.add_argument(
+        "--group-by", dest="by", action="append", default=[], metavar="FIELD",
+        help="groups of slides with the same batch or any other field of specimens, or slide, or project; class and "
+        "class-group leave only the rows of these; may be repeated",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     parser.add_argument(
         "--csv", type=Path, metavar="OUT.csv|xlsx", help="write a table, a line for each slide and class"
@@ -63,27 +72,30 @@ def register(subparsers: Any) -> None:
 
 
 def _stats(args: argparse.Namespace) -> int:
+    from microscope_qc.cli.parts import slides_of_only
     from microscope_qc.cli.progress import print_json, run
-    from microscope_qc.core.errors import InputError
-    from microscope_qc.project import Project
+    from microscope_qc.workflows.results.grouping import statistics_by
+    from microscope_qc.workflows.results.grouping_text import grouped_lines, write_grouped_table
     from microscope_qc.workflows.results.statistics import statistics_job, statistics_of
     from microscope_qc.workflows.results.statistics_text import statistics_lines, write_statistics_table
 
-    if len(args.projects) == 1:
-        with Project.open(args.projects[0], write=False) as project:
-            found = run(statistics_job(project, slides_of(project, args.slide)), args)
-    elif args.slide:
-        raise InputError("--slide is for one project.", hint="Name one project, or leave --slide out.")
+    slide_ids, projects = slides_of_only(args.projects, args.slide), _opened(args.projects)
+    lines, write = statistics_lines, write_statistics_table
+    if args.by:
+        found = run(statistics_by(projects, args.by, slide_ids), args)
+        lines, write = grouped_lines, write_grouped_table
+    elif len(args.projects) == 1:
+        found = run(statistics_job(next(projects), slide_ids), args)
     else:
-        found = run(statistics_of(_opened(args.projects)), args)
+        found = run(statistics_of(projects), args)
     if args.csv is not None:
-        write_statistics_table(args.csv, found)
+        write(args.csv, found)
     if args.json:
         print_json(found)
     elif args.csv is not None:
         print(args.csv)
     else:
-        print("\n".join(statistics_lines(found)))
+        print("\n".join(lines(found)))
     return 0
 
 

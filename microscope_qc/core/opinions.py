@@ -11,7 +11,7 @@ from collections.abc import Collection
 import numpy as np
 
 from microscope_qc.core.arrays import Flags, Ints, Rows
-from microscope_qc.core.box_rows import STORED_FLAGS, FindingFlag, ReviewState, has_flag
+from microscope_qc.core.box_rows import STORED_FLAGS, FindingFlag, ReviewState, has_flag, is_claimed
 
 OPINION_DTYPE = np.dtype(
     [
@@ -239,3 +239,39 @@ def as_findings(opinions: np.ndarray, findings: np.ndarray) -> Rows:
     for name in ("class_id", *_SIDES, "confidence", "run_id"):
         rows[name] = opinions[name]
     return rows
+
+
+def as_found(rows: np.ndarray, opinions: np.ndarray, *, hidden_runs: Collection[int] = ()) -> Rows:
+    """Return what models found before a user said anything: class, confidence and run of the most confident opinion.
+
+    Parameters
+    ----------
+    rows
+        Findings as :func:`resolve` leaves them, sorted by id.
+    opinions
+        Those of the findings (OPINION_DTYPE), sorted by finding.
+    hidden_runs
+        Runs that are switched off: their opinions do not count.
+
+    Returns
+    -------
+    ndarray
+        ``class_id``, ``confidence`` and ``run_id`` of each finding; 0, NaN and 0 where no run that counts found it.
+    """
+    found = np.zeros(len(rows), [("class_id", "i4"), ("confidence", "f4"), ("run_id", "i4")])
+    for name in ("class_id", "confidence", "run_id"):
+        found[name] = rows[name]
+    claimed = np.flatnonzero(is_claimed(rows))  # of the others the leading opinion is shown
+    if len(claimed) == 0:
+        return found
+    found[claimed] = (0, np.nan, 0)
+    ids = np.ascontiguousarray(rows["id"][claimed])
+    said = opinions[np.isin(opinions["finding_id"], ids)]
+    said = said[~np.isin(said["run_id"], list(hidden_runs))]
+    said = said[np.lexsort((said["run_id"], -said["confidence"], said["finding_id"]))]
+    owners = said["finding_id"]
+    leading = said[np.r_[True, owners[1:] != owners[:-1]]] if len(said) else said
+    places = claimed[np.searchsorted(ids, leading["finding_id"])]
+    for name in ("class_id", "confidence", "run_id"):
+        found[name][places] = leading[name]
+    return found

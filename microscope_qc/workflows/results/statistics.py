@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from microscope_qc.analysis.counts import pooled_density
+from microscope_qc.analysis.counts import pooled_by_specimen
 from microscope_qc.analysis.statistics import slide_statistics
 from microscope_qc.core.arrays import Rows
 from microscope_qc.core.boxes import ReviewState
@@ -16,9 +16,9 @@ from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.jobs import Job, Progress, run_job
 from microscope_qc.core.wording import things
 from microscope_qc.project import Project
-from microscope_qc.project.wording import included_words
 from microscope_qc.workflows.detection.coverage import AreaSources, area_sources, read_areas
 from microscope_qc.workflows.detection.coverage_table import run_table
+from microscope_qc.workflows.results.grouping import CountedSlides, counted, grouped_statistics, specimen_of
 
 
 def project_statistics(project: Project, slide_ids: Collection[int] | None = None) -> dict[str, Any]:
@@ -44,17 +44,26 @@ def statistics_job(project: Project, slide_ids: Collection[int] | None = None) -
         runs' regions), ``runs`` (what each scanned) and ``warnings`` (runs whose area is not known
         and does not count).
 
-        The total has counts by class over all slides and their densities (:func:`pooled_density`) over the ``sections``
-        slides on which the class was searched for, and the density of all classes over those on which each of
-        ``classes_of_all`` was; ``without_area`` names the others.
+        The total has the numbers of all slides together, as a group of :func:`grouped_statistics
+        <microscope_qc.workflows.results.grouping.grouped_statistics>` has them: densities are those of the ``sections``
+        slides on which the class was searched for, and of all classes on which each of ``classes_of_all`` was;
+        ``without_area`` names the others.
     """
-    records = [record for record in project.slides if slide_ids is None or record.id in slide_ids]
+    known = CountedSlides()
+    slides = yield from _count(project, slide_ids, known)
+    (head,) = known.heads
+    return {**head, "shown": head["included"], "slides": slides, "total": grouped_statistics(known)["total"]}
+
+
+def _count(project: Project, slide_ids: Collection[int] | None, known: CountedSlides) -> Job[list[dict[str, Any]]]:
+    """Numbers of each slide of a project, while ``known`` gets what its groups are made of."""
+    wanted = known.take(project, slide_ids)
     slides = []
-    for number, record in enumerate(records):
-        yield Progress(number, len(records), "slides", f"counting {record.name}")
-        slides.append(slide_numbers(slide_findings(project, record.id)))
-    words = included_words(project).removeprefix("counted: ")
-    return {"project": project.name, "included": words, "shown": words, "slides": slides, "total": _total(slides)}
+    for number, slide in enumerate(wanted):
+        yield Progress(number, len(wanted), "slides", f"counting {slide.sources.slide.name}")
+        slides.append(slide_numbers(SlideFindings(slide.sources, slide.rows, slide.classes)))
+        known.slides.append(counted(slide, known.book))
+    return slides
 
 
 def statistics_of(projects: Iterable[Project]) -> Job[dict[str, Any]]:
@@ -65,12 +74,12 @@ def statistics_of(projects: Iterable[Project]) -> Job[dict[str, Any]]:
     Job[dict]
         As :func:`statistics_job`, with ``projects`` in place of ``project`` and the words about one.
     """
-    found = []
+    known = CountedSlides()
+    slides = []
     for project in projects:
-        found.append((yield from statistics_job(project)))
-    slides = [{"project": one["project"], **slide} for one in found for slide in one["slides"]]
-    heads = [{"project": one["project"], "included": one["included"]} for one in found]
-    return {"projects": heads, "slides": slides, "total": _total(slides)}
+        found = yield from _count(project, None, known)
+        slides += [{"project": project.name, **slide} for slide in found]
+    return {"projects": known.heads, "slides": slides, "total": grouped_statistics(known)["total"]}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,6 +118,7 @@ def slide_numbers(known: SlideFindings, *, sizes: bool = True) -> dict[str, Any]
         row["area_source"] = areas.source([id_of[row["code"]]])
     return {
         "slide": record.name,
+        "specimen": specimen_of(record),
         "shape_px": list(record.shape_px),
         **found,
         "area_source": areas.source(areas.coverage.class_ids),
@@ -148,15 +158,15 @@ def numbers_together(slides: Sequence[dict[str, Any]], areas_mm2: Sequence[float
 
 def _total(slides: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Sums and pooled densities over slides."""
-    rows_of: dict[str, list[tuple[str, dict[str, Any]]]] = {}
+    rows_of: dict[str, list[tuple[dict[str, Any], dict[str, Any]]]] = {}
     for slide in slides:
         for row in slide["classes"]:
-            rows_of.setdefault(row["code"], []).append((slide["slide"], row))
+            rows_of.setdefault(row["code"], []).append((slide, row))
     # on a slide where fewer classes were searched for there is less to find: it does not count for all classes
     wanted = frozenset[str]().union(*(slide["classes_of_all"] for slide in slides if slide["area_mm2"]))
     fewer = [n for n, slide in enumerate(slides) if not wanted.issubset(slide["classes_of_all"])]
     return {
-        **_sum([(slide["slide"], slide) for slide in slides], apart=fewer),
+        **_sum([(slide, slide) for slide in slides], apart=fewer),
         "classes_of_all": sorted(wanted),
         "classes": [
             {"code": code, "name": rows[0][1]["name"], "colour": rows[0][1]["colour"], **_sum(rows)}
@@ -165,13 +175,16 @@ def _total(slides: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _sum(rows: Sequence[tuple[str, dict[str, Any]]], *, apart: Collection[int] = ()) -> dict[str, Any]:
-    """Sum of rows of slides, each with the slide's name; those at the places ``apart`` take no part in the density."""
+def _sum(rows: Sequence[tuple[dict[str, Any], dict[str, Any]]], *, apart: Collection[int] = ()) -> dict[str, Any]:
+    """Sum of rows of slides, each with the slide; those at the places ``apart`` take no part in the density."""
     states = {state.word: sum(row["states"][state.word] for _, row in rows) for state in ReviewState}
     total, kept = sum(states.values()), sum(row["kept"] for _, row in rows)
     judged = states["confirmed"] + states["rejected"]
-    known = [row for n, (_, row) in enumerate(rows) if row["area_mm2"] and n not in apart]
-    pooled = pooled_density([row["in_area"] for row in known], [row["area_mm2"] for row in known]) if known else None
+    known = [(slide, row) for n, (slide, row) in enumerate(rows) if row["area_mm2"] and n not in apart]
+    pooled = None
+    if known:
+        counts, areas = ([row[name] for _, row in known] for name in ("in_area", "area_mm2"))
+        pooled = pooled_by_specimen(counts, areas, [slide["specimen"] for slide, _ in known])
     reasons = dict.fromkeys(row["per_mm2_reason"] for _, row in rows)
     return {
         "total": total,
@@ -184,8 +197,8 @@ def _sum(rows: Sequence[tuple[str, dict[str, Any]]], *, apart: Collection[int] =
         "per_mm2": None if pooled is None else pooled.per_mm2,
         "per_mm2_interval": None if pooled is None else list(pooled.interval),
         "per_mm2_reason": None if pooled is not None else "; ".join(filter(None, reasons)) or "there is no slide",
-        "sections": 0 if pooled is None else pooled.sections,
+        "sections": len(known),
         "without_area": [
-            name for n, (name, row) in enumerate(rows) if n in apart or (row["kept"] and not row["area_mm2"])
+            slide["slide"] for n, (slide, row) in enumerate(rows) if n in apart or (row["kept"] and not row["area_mm2"])
         ],
     }

@@ -10,7 +10,8 @@ from microscope_qc.analysis.registry import STATISTICS
 from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.numbers import rounded, short_text
 from microscope_qc.core.sheets import write_sheet
-from microscope_qc.core.wording import listed, percent_text, plural
+from microscope_qc.core.wording import percent_text, plural
+from microscope_qc.workflows.results.grouping_text import group_lines
 
 _DENSITY_HEADS = ("unrev.", "conf.", "rej.", "in area", "outside", "per mm2", "95 % interval", "area mm2", "of slide")
 
@@ -22,7 +23,7 @@ def statistics_lines(found: dict[str, Any]) -> list[str]:
     for slide in found["slides"]:
         lines += ["", *_slide_lines(slide)]
     if len(found["slides"]) > 1:
-        lines += ["", *_total_lines(found["total"])]
+        lines += ["", *group_lines("All slides", found["total"])]
     return lines
 
 
@@ -58,25 +59,14 @@ def _slide_lines(slide: dict[str, Any]) -> Iterator[str]:
         )
 
 
-def _total_lines(total: dict[str, Any]) -> Iterator[str]:
-    yield f"All slides: {total['kept']} {plural(total['kept'], 'finding')} without the rejected ones"
-    rows = [*total["classes"], {**total, "code": "all"}]
-    yield from _table(
-        ["class", *_DENSITY_HEADS[:-1], "slides"],
-        [[row["code"], *_density_cells(row, share=False), str(row["sections"])] for row in rows],
-    )
-    if total["without_area"]:
-        yield f"  not in the density of all classes: {listed(total['without_area'])}"
-
-
-def _density_cells(row: dict[str, Any], *, share: bool = True) -> list[str]:
+def _density_cells(row: dict[str, Any]) -> list[str]:
     cells = [str(row["states"][state.word]) for state in ReviewState]
     cells += [str(row["in_area"]), str(row["outside_area"])]
     known = row["per_mm2"] is not None
     cells.append(short_text(row["per_mm2"], 3) if known else "-")
     cells.append(" to ".join(short_text(end, 3) for end in row["per_mm2_interval"]) if known else "-")
     cells.append(short_text(row["area_mm2"], 3) if row["area_mm2"] else "-")
-    return [*cells, percent_text(row["area_share"])] if share else cells
+    return [*cells, percent_text(row["area_share"])]
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -1,0 +1,267 @@
+"""What is counted of one slide: enough for the numbers of any group of slides, without looking at findings again."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from microscope_qc.analysis.coverage import Area, SlideCoverage, mm2, why_no_density
+from microscope_qc.analysis.ranking import size_um
+from microscope_qc.core.arrays import Flags, Floats, Ints
+from microscope_qc.core.boxes import ReviewState
+from microscope_qc.core.defect_class import DefectClass
+from microscope_qc.core.opinions import class_is_users
+
+BANDS = 5
+"""Findings of a model are told apart by confidence in so many equal bands."""
+EVERY = -1
+"""Key of all classes together."""
+CLASS, GROUP, ALL = range(3)
+"""Which area findings are counted on: that of their class, that of their class group, or that of all classes."""
+UNJUDGED, WRONG = -2, -1
+"""Outcomes of a model's finding; others are the place of the class that it is of."""
+STRATUM_DTYPE = np.dtype(
+    [("model", "i4"), ("label", "i4"), ("band", "i4"), ("outcome", "i4"), ("inside", "u1"), ("count", "i8")]
+)
+"""Findings of one model: place of the class that it said, band of confidence, outcome, in which areas (a bit each)."""
+_KEY = ("model", "label", "band", "outcome", "inside")
+
+
+@dataclass(slots=True)
+class ClassBook:
+    """Classes of several projects, the same by their codes, in the order in which they were met; models likewise."""
+
+    classes: list[DefectClass] = field(default_factory=list)
+    models: list[str] = field(default_factory=list)
+
+    def places(self, classes: Iterable[DefectClass]) -> dict[int, int]:
+        """Return the place of each class by its id, new ones at the end."""
+        known = {defect.code: place for place, defect in enumerate(self.classes)}
+        places = {}
+        for defect in classes:
+            if defect.code not in known:
+                known[defect.code] = len(self.classes)
+                self.classes.append(defect)
+            places[defect.id] = known[defect.code]
+        return places
+
+    def model(self, name: str) -> int:
+        """Return the place of a model."""
+        if name not in self.models:
+            self.models.append(name)
+        return self.models.index(name)
+
+    @property
+    def groups(self) -> dict[str, list[int]]:
+        """Places of the classes of each class group."""
+        found: dict[str, list[int]] = {}
+        for place, defect in enumerate(self.classes):
+            if defect.group:
+                found.setdefault(defect.group, []).append(place)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """Where findings of one class, of a class group or of all classes were searched for on a slide.
+
+    Attributes
+    ----------
+    classes
+        Places of those of the classes that were searched for or found.
+    area_mm2
+        What was searched for all of them; None where it is not known or there is none: ``reason`` says why.
+    share
+        The area as a share of the slide, 0 to 1.
+    """
+
+    classes: frozenset[int]
+    area_mm2: float | None
+    share: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SlideTally:
+    """What is counted of one slide; C is the number of classes in the book when it was counted.
+
+    Attributes
+    ----------
+    states
+        Findings by class and :class:`ReviewState`, shape (C, 3).
+    inside
+        Kept findings whose centre lies in the area of their class, of its group and of all classes, shape (3, C).
+    raw, raw_inside
+        What models found before the review, by the class that they said, shape (C,), and as ``inside``.
+    sizes_um, size_classes
+        Longer side of each kept finding, and the place of its class, shape (N,); none without a pixel size.
+    strata
+        What became of the findings of models (STRATUM_DTYPE).
+    reasons
+        Rejected findings by class and reason.
+    searched
+        By class, by class group, and of all classes (``EVERY``).
+    slide_mm2
+        Area of the whole slide; None without a pixel size.
+    """
+
+    states: Ints
+    inside: Ints
+    raw: Ints
+    raw_inside: Ints
+    sizes_um: Floats
+    size_classes: np.ndarray
+    strata: np.ndarray
+    reasons: Mapping[tuple[int, str], int]
+    searched: Mapping[int | str, Searched]
+    slide_mm2: float | None
+
+
+def tally_slide(
+    rows: np.ndarray,
+    found: np.ndarray,
+    coverage: SlideCoverage,
+    pixel_size_um: tuple[float, float] | None,
+    *,
+    book: ClassBook,
+    classes: Sequence[DefectClass],
+    models: Mapping[int, int],
+    confidence_limit: float = 0.0,
+) -> SlideTally:
+    """Count the findings of a slide.
+
+    Parameters
+    ----------
+    rows
+        Findings that count (BOX_DTYPE), rejected ones too.
+    found
+        What models found before the review, see :func:`microscope_qc.core.opinions.as_found`.
+    classes
+        Those of the project; ``book`` gets those that it does not have.
+    models
+        Place of the model of each run in the book.
+    confidence_limit
+        What a model was less sure of is not raw.
+    """
+    places = book.places(classes)
+    now, count = _placed(rows["class_id"], places), len(book.classes)
+    if (now < 0).any():  # of a class that the project lost
+        rows, found, now = rows[now >= 0], found[now >= 0], now[now >= 0]
+    label = _placed(found["class_id"], places)
+    kept = rows["state"] != ReviewState.REJECTED
+    raw = (label >= 0) & (found["confidence"] >= np.float32(confidence_limit))
+    there = {places[number] for number in coverage.class_ids if number in places}
+    there |= set(np.flatnonzero(np.bincount(now[kept], minlength=count)).tolist())
+    searched = _Searching(coverage, pixel_size_um, book, {places[cls.id]: cls for cls in classes}, there)
+    holds = searched.holding((rows["y0"] + rows["y1"]) / 2, (rows["x0"] + rows["x1"]) / 2)
+    inside, label_inside = ([holds(level, of) for level in (CLASS, GROUP, ALL)] for of in (now, label))
+    sizes = np.zeros(0) if pixel_size_um is None else size_um(rows, pixel_size_um)[kept]
+    return SlideTally(
+        states=np.bincount(now * 3 + rows["state"], minlength=3 * count).reshape(count, 3),
+        inside=np.array([_per_class(now[kept & here], count) for here in inside]),
+        raw=_per_class(label[raw], count),
+        raw_inside=np.array([_per_class(label[raw & here], count) for here in label_inside]),
+        sizes_um=sizes,
+        size_classes=now[kept].astype(np.int16) if len(sizes) else np.zeros(0, np.int16),
+        strata=_strata(rows, found, now, label, raw, models=models, inside=inside),
+        reasons=_reasons(rows, now),
+        searched=searched.known,
+        slide_mm2=mm2(float(np.prod(coverage.shape_px)), pixel_size_um),
+    )
+
+
+def _placed(class_ids: Ints, places: Mapping[int, int]) -> Ints:
+    """Place of each class; -1 of one that is not there."""
+    table = np.full(max(places, default=0) + 1, -1, np.int64)
+    table[list(places)] = list(places.values())
+    return table[np.where((class_ids >= 0) & (class_ids < len(table)), class_ids, 0)]
+
+
+def _per_class(places: Ints, count: int) -> Ints:
+    return np.bincount(places, minlength=count)
+
+
+class _Searching:
+    """Where findings were searched for, by class, class group, and of all classes."""
+
+    def __init__(
+        self,
+        coverage: SlideCoverage,
+        pixel_size_um: tuple[float, float] | None,
+        book: ClassBook,
+        own: Mapping[int, DefectClass],
+        there: Collection[int],
+    ) -> None:
+        self.known: dict[int | str, Searched] = {}
+        self._area_of: dict[int | str, Area] = {}
+        self._keys = [(place, defect.group or place, EVERY) for place, defect in enumerate(book.classes)]
+        wanted: dict[int | str, list[int]] = {place: [place] for place in own}
+        wanted |= {name: [place for place in places if place in there] for name, places in book.groups.items()}
+        wanted[EVERY] = sorted(there)
+        whole = float(np.prod(coverage.shape_px))
+        for key, places in wanted.items():
+            classes = [own[place] for place in places]
+            area = coverage.of_all(cls.id for cls in classes)
+            size = mm2(area.size_px, pixel_size_um) or None
+            reason = "" if size else why_no_density(area, coverage, classes)
+            self.known[key] = Searched(frozenset(places), size, area.size_px / whole, reason)
+            self._area_of[key] = area
+
+    def holding(self, y: Floats, x: Floats) -> Callable[[int, Ints], Flags]:
+        """Return a function that says for each point whether it lies in the area of a class, by level and place."""
+        areas = list(dict.fromkeys(self._area_of.values()))
+        numbers = {area: number for number, area in enumerate(areas)}
+        held = np.array([*(area.holds(y, x) for area in areas), np.zeros(len(y), bool)])
+        none = len(areas)
+        number_of = {key: numbers[area] for key, area in self._area_of.items()}
+        area_of = np.array([[number_of.get(key, none) for key in keys] for keys in self._keys]).T
+        points = np.arange(len(y))
+        return lambda level, places: held[np.where(places >= 0, area_of[level][places], none), points]
+
+
+def _strata(
+    rows: np.ndarray,
+    found: np.ndarray,
+    now: Ints,
+    label: Ints,
+    raw: Flags,
+    *,
+    models: Mapping[int, int],
+    inside: Sequence[Flags],
+) -> np.ndarray:
+    """What became of what models found, counted."""
+    mine = np.flatnonzero(raw)
+    table = np.zeros(max(models, default=0) + 1, np.int64)
+    table[list(models)] = list(models.values())
+    judged = class_is_users(rows)
+    outcome = np.where(rows["state"] == ReviewState.REJECTED, WRONG, np.where(judged, now, UNJUDGED))
+    band = np.clip((found["confidence"][mine] * BANDS).astype(np.int64), 0, BANDS - 1)
+    where = inside[CLASS] + 2 * inside[GROUP] + 4 * inside[ALL]
+    return _counted([table[found["run_id"][mine]], label[mine], band, outcome[mine], where[mine]])
+
+
+def merged(strata: Iterable[np.ndarray]) -> np.ndarray:
+    """Join strata of several slides (STRATUM_DTYPE): each once, with its count over all of them."""
+    joined = np.concatenate([np.zeros(0, STRATUM_DTYPE), *strata])
+    return _counted([joined[name].astype(np.int64) for name in _KEY], joined["count"])
+
+
+def _counted(columns: Sequence[Ints], counts: Ints | None = None) -> np.ndarray:
+    """Each combination of values once, with how often it is there."""
+    lowest = [int(column.min(initial=0)) for column in columns]
+    columns = [column - low for column, low in zip(columns, lowest, strict=True)]
+    shape = [int(column.max(initial=0)) + 1 for column in columns]
+    keys, place = np.unique(np.ravel_multi_index(tuple(columns), shape), return_inverse=True)
+    strata = np.zeros(len(keys), STRATUM_DTYPE)
+    for name, column, low in zip(_KEY, np.unravel_index(keys, shape), lowest, strict=True):
+        strata[name] = column + low
+    strata["count"] = np.bincount(place, weights=counts, minlength=len(keys))
+    return strata
+
+
+def _reasons(rows: np.ndarray, now: Ints) -> dict[tuple[int, str], int]:
+    rejected = np.flatnonzero(rows["state"] == ReviewState.REJECTED)
+    return dict(Counter(zip(now[rejected].tolist(), rows["reason"][rejected].tolist(), strict=True)))

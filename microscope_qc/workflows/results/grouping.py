@@ -1,0 +1,238 @@
+"""Numbers of groups of slides, over any projects: by what is said of their specimens, by slide or by project."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from microscope_qc.analysis.counts import density
+from microscope_qc.analysis.groups import group_numbers
+from microscope_qc.analysis.stack import TalliedSlide
+from microscope_qc.analysis.tally import ALL, EVERY, ClassBook, tally_slide
+from microscope_qc.core.arrays import Rows
+from microscope_qc.core.boxes import ReviewState
+from microscope_qc.core.defect_class import DefectClass
+from microscope_qc.core.errors import InputError
+from microscope_qc.core.jobs import Job, Progress
+from microscope_qc.core.opinions import as_found
+from microscope_qc.core.specimen import FieldKind, SpecimenField, find_field
+from microscope_qc.core.wording import listed
+from microscope_qc.project import Project
+from microscope_qc.project.records import RunRecord, SlideRecord
+from microscope_qc.project.wording import included_words
+from microscope_qc.workflows.detection.coverage import AreaSources, all_area_sources, read_areas
+
+SLIDE, PROJECT, BY_CLASS, BY_CLASS_GROUP = "slide", "project", "class", "class-group"
+_OWN = (SLIDE, PROJECT, BY_CLASS, BY_CLASS_GROUP)
+_SPECIMEN = "specimen"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SlideToCount:
+    """What is counted of a slide; taken at once, so that another thread may count it (:func:`counted`)."""
+
+    project: str
+    sources: AreaSources
+    rows: Rows
+    found: Rows
+    classes: tuple[DefectClass, ...]
+    models: Mapping[int, str]
+    confidence_limit: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CountedSlide:
+    """A slide with its tally and what is said of its specimen, by the name of the field."""
+
+    project: str
+    fields: Mapping[str, Any]
+    section: TalliedSlide
+    area_source: str
+    warnings: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class CountedSlides:
+    """Slides of any projects, counted; groups of them are made without looking at findings again.
+
+    Attributes
+    ----------
+    heads
+        Name of each project, and what counts in it, in words.
+    fields
+        What can be said of a specimen in any of the projects.
+    """
+
+    book: ClassBook = field(default_factory=ClassBook)
+    slides: list[CountedSlide] = field(default_factory=list)
+    heads: list[dict[str, str]] = field(default_factory=list)
+    fields: list[SpecimenField] = field(default_factory=list)
+
+    def take(self, project: Project, slide_ids: Collection[int] | None = None) -> list[SlideToCount]:
+        """Take what is to be counted of a project (:func:`counted`), and note its name and fields."""
+        words = included_words(project).removeprefix("counted: ")
+        self.heads.append({"project": project.name, "included": words})
+        names = {known.name for known in self.fields}
+        self.fields += [known for known in project.fields.known if known.name not in names]
+        return slides_to_count(project, slide_ids)
+
+
+def slides_to_count(project: Project, slide_ids: Collection[int] | None = None) -> list[SlideToCount]:
+    """Take what is counted of the slides of a project, of all or of some."""
+    slides = []
+    wanted = [record.id for record in project.slides if slide_ids is None or record.id in slide_ids]
+    project.boxes.load(wanted)
+    known = project.inclusion.current
+    models: dict[int, dict[int, str]] = {}
+    for run in project.runs:
+        models.setdefault(run.slide_id, {})[run.id] = _model(run)
+    classes, chosen = tuple(project.classes), set(wanted)
+    for sources in all_area_sources(project):
+        if (number := sources.slide.id) in chosen:
+            rows, included = project.boxes.table(number).rows, project.boxes.included(number)
+            rows = rows[np.flatnonzero(included)]  # a copy
+            found = as_found(rows, project.opinions.of_slide(number), hidden_runs=known.hidden_runs)
+            finders = models.get(number, {})
+            slides.append(SlideToCount(project.name, sources, rows, found, classes, finders, known.confidence_limit))
+    return slides
+
+
+def _model(run: RunRecord) -> str:
+    return run.plan.weights or run.plan.model_name or run.plan.model
+
+
+def counted(known: SlideToCount, book: ClassBook) -> CountedSlide:
+    """Count the findings of a slide; ``book`` gets its classes and models."""
+    record, areas = known.sources.slide, read_areas(known.sources)
+    tally = tally_slide(
+        known.rows, known.found, areas.coverage, record.pixel_size_um, book=book, classes=known.classes,
+        models={run: book.model(name) for run, name in known.models.items()}, confidence_limit=known.confidence_limit,
+    )  # fmt: skip
+    section = TalliedSlide(record.name, specimen_of(record), tally)
+    return CountedSlide(
+        known.project, record.fields, section, areas.source(areas.coverage.class_ids),
+        areas.problems,
+    )  # fmt: skip
+
+
+def specimen_of(slide: SlideRecord) -> str:
+    """The specimen on a slide, "" where nobody named it."""
+    return str(slide.fields.get(_SPECIMEN) or "")
+
+
+def count_slides(projects: Iterable[Project], slide_ids: Collection[int] | None = None) -> Job[CountedSlides]:
+    """Count the findings of projects that are opened one after the other.
+
+    Parameters
+    ----------
+    slide_ids
+        Only these slides, of each project; None takes all.
+    """
+    found = CountedSlides()
+    for project in projects:
+        slides = found.take(project, slide_ids)
+        for number, known in enumerate(slides):
+            yield Progress(number, len(slides), "slides", f"counting {known.sources.slide.name}")
+            found.slides.append(counted(known, found.book))
+    return found
+
+
+def grouped_statistics(known: CountedSlides, by: Sequence[str] = ()) -> dict[str, Any]:
+    """Work out the numbers of groups of slides.
+
+    Parameters
+    ----------
+    by
+        Fields of specimens by name or title, ``slide`` or ``project``; slides that agree in all are a group. ``class``
+        and ``class-group`` leave the rows of classes or of class groups only. Nothing: all slides are one group.
+
+    Returns
+    -------
+    dict
+        ``projects`` (name, and what counts, in words), ``by``, ``groups`` (each with ``group``: the values, and
+        ``slide_names``, and the numbers, see :func:`~microscope_qc.analysis.groups.group_numbers`), ``slides`` (counts
+        and density of each, and its group) and ``total`` (the numbers of all slides).
+
+    Raises
+    ------
+    InputError
+        When there is no such field.
+    """
+    fields = [name if name in _OWN else _field(known.fields, name).name for name in dict.fromkeys(by)]
+    keys = [name for name in fields if name not in (BY_CLASS, BY_CLASS_GROUP)]
+    left_out = [other for own, other in ((BY_CLASS, "class_groups"), (BY_CLASS_GROUP, "classes")) if own in fields]
+    members: dict[tuple[Any, ...], list[CountedSlide]] = {}
+    for slide in known.slides:
+        members.setdefault(tuple(_value(slide, key) for key in keys), []).append(slide)
+    total = _numbers(known.slides, known.book)
+    groups = []
+    for values in sorted(members, key=lambda values: _order(values, keys, known.fields)) if keys else members:
+        mine = members[values]
+        numbers = total if len(mine) == len(known.slides) else _numbers(mine, known.book)
+        head = {"group": dict(zip(keys, values, strict=True)), "slide_names": [slide.section.name for slide in mine]}
+        groups.append(head | {name: value for name, value in numbers.items() if name not in left_out})
+    slides = [_slide(slide, keys) for slide in known.slides]
+    return {"projects": known.heads, "by": fields, "groups": groups, "slides": slides, "total": total}
+
+
+def statistics_by(
+    projects: Iterable[Project], by: Sequence[str] = (), slide_ids: Collection[int] | None = None
+) -> Job[dict[str, Any]]:
+    """Count the findings of projects and work out the numbers of groups; see :func:`grouped_statistics`."""
+    found = yield from count_slides(projects, slide_ids)
+    return grouped_statistics(found, by)
+
+
+def _field(fields: Sequence[SpecimenField], name: str) -> SpecimenField:
+    found = find_field(fields, name)
+    if found is None:
+        known = listed([*(known.name for known in fields), *_OWN])
+        raise InputError(f"There is nothing called {name} to group by.", hint=f"Group by {known}.")
+    return found
+
+
+def _value(slide: CountedSlide, key: str) -> Any:
+    return {SLIDE: slide.section.name, PROJECT: slide.project}.get(key, slide.fields.get(key))
+
+
+def _order(
+    values: Sequence[Any], keys: Sequence[str], fields: Sequence[SpecimenField]
+) -> list[tuple[bool, float, str]]:
+    """Numbers by size, everything else by its text; what nobody said anything of comes last."""
+    order = []
+    for key, value in zip(keys, values, strict=True):
+        found = find_field(fields, key) if key not in _OWN else None
+        number = found is not None and found.kind is FieldKind.NUMBER and isinstance(value, int | float)
+        order.append((value is None, float(value) if number else 0.0, "" if number or value is None else str(value)))
+    return order
+
+
+def _numbers(slides: Sequence[CountedSlide], book: ClassBook) -> dict[str, Any]:
+    return group_numbers([slide.section for slide in slides], book)
+
+
+def _slide(slide: CountedSlide, keys: Sequence[str]) -> dict[str, Any]:
+    """Counts of all classes on a slide, and its density."""
+    tally = slide.section.tally
+    searched = tally.searched[EVERY]
+    states = tally.states.sum(axis=0).tolist()
+    inside = int(tally.inside[ALL].sum())
+    known = density(inside, searched.area_mm2) if searched.area_mm2 else None
+    return {
+        "project": slide.project,
+        "slide": slide.section.name,
+        "group": {key: _value(slide, key) for key in keys},
+        "kept": sum(states) - states[ReviewState.REJECTED],
+        "states": {state.word: states[state] for state in ReviewState},
+        "in_area": inside,
+        "area_mm2": searched.area_mm2,
+        "area_share": searched.share,
+        "area_source": slide.area_source,
+        "per_mm2": None if known is None else known.per_mm2,
+        "per_mm2_interval": None if known is None else list(known.interval),
+        "per_mm2_reason": searched.reason or None,
+        "warnings": list(slide.warnings),
+    }
