@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from learning_toys import coco_folder, load_dataset
+from learning_toys import coco_folder, load_dataset, untrained_model
 
 from microscope_qc.core.errors import InputError, ModelError
 from microscope_qc.core.jobs import Progress, TimedProgress, run_job
@@ -131,3 +131,13 @@ def test_a_smaller_share_is_part_of_a_larger_one(data: Path) -> None:
     assert [len(names) for names in some] == [1, 3, 4, 8]
     assert some[0] < some[1] < some[2] < some[3]
     assert some[1] != {image.path.name for image in share_of(whole, 0.3, seed=5).images}
+
+
+def test_a_row_says_what_a_training_started_from(tmp_path: Path) -> None:
+    card = load_card(untrained_model(tmp_path / "m"))
+    for network, training, words in (
+        ({}, {}, None), ({"backbone": "imagenet"}, {}, "imagenet"),
+        ({"backbone": "random", "detector": "/a/b/voc.pth"}, {}, "voc.pth"),
+        ({"backbone": "imagenet"}, {"start": {"name": "older"}}, "model older"),
+    ):  # fmt: skip
+        assert networks._starts_from(card.model_copy(update={"network": network, "training": training})) == words

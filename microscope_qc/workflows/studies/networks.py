@@ -305,8 +305,17 @@ def _about(one: _Learned) -> dict[str, Any]:
     return row | {
         "parameters": parameter_count(one.card), "pictures": training.get("pictures"), "steps": training.get("steps"),
         "epochs": training.get("best_epoch"), "minutes": training.get("minutes"),
-        "backbone": one.card.network.get("backbone"),
+        "starts_from": _starts_from(one.card),
     }  # fmt: skip
+
+
+def _starts_from(card: ModelCard) -> str | None:
+    """The model, the weights of a whole detector, or those of a backbone that a training began with."""
+    start = card.training.get("start")
+    if isinstance(start, dict):
+        return f"model {start.get('name')}"
+    source = card.network.get("detector") or card.network.get("backbone")
+    return None if source is None else Path(str(source)).name
 
 
 # -- the table ---------------------------------------------------------------------------------------------------------
@@ -341,8 +350,8 @@ def _table(
 def _columns(rows: Sequence[Mapping[str, Any]], classes: Sequence[str], devices: Sequence[str]) -> list[StudyColumn]:
     """Those of which a row has something."""
     columns = [
-        StudyColumn("title", "Network"), StudyColumn("network", "Name"), StudyColumn("settings", "Settings"),
-        StudyColumn("backbone", "Starts from"), StudyColumn("parameters", "Parameters", Kind.COUNT),
+        StudyColumn("network", "Network"), StudyColumn("settings", "Settings"),
+        StudyColumn("starts_from", "Starts from"), StudyColumn("parameters", "Parameters", Kind.COUNT),
         StudyColumn("pictures", "Pictures learned", Kind.COUNT),
         StudyColumn("epochs", "Epochs to the best", Kind.NUMBER),
         StudyColumn("minutes", "Minutes", Kind.NUMBER),

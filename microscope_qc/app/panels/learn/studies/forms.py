@@ -99,8 +99,8 @@ class NetworksForm(StudyForm):
         self.list.blockSignals(True)
         self.list.clear()
         for number, kind in enumerate(trainable().get(self.task.currentData(), [])):
-            item = QListWidgetItem(kind.title)
-            item.setToolTip(f"{kind.title} ({kind.name})")
+            item = QListWidgetItem(kind.name)
+            item.setToolTip(kind.title)
             item.setData(NAME, kind.name)
             item.setCheckState(Qt.CheckState.Checked if number < 2 else Qt.CheckState.Unchecked)
             self.list.addItem(item)
@@ -145,7 +145,8 @@ class RateForm(StudyForm):
         self.network = self.combo("Network")
         for task, kinds in trainable().items():
             for kind in kinds:
-                self.network.addItem(kind.title, (task, kind.name))
+                self.network.addItem(kind.name, (task, kind.name))
+                self.network.setItemData(self.network.count() - 1, kind.title, Qt.ItemDataRole.ToolTipRole)
 
     def arguments(self, project: Path, folder: Path) -> list[str]:
         """See :class:`StudyForm`."""
