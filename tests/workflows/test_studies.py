@@ -62,6 +62,42 @@ def test_only_a_two_stage_detector_has_proposals(data: Path, tmp_path: Path) -> 
         run_job(window_steps(model, data))
 
 
+def two_stage_model(folder: Path) -> Path:
+    """A small Faster R-CNN with random weights that finds something everywhere."""
+    import torch
+
+    from microscope_qc.ml.architectures.base import build_network
+    from microscope_qc.ml.cards import WEIGHTS_NAME, ModelCard, write_card
+    from microscope_qc.ml.weights import save_weights
+
+    settings = {"width": 8, "head": 32, "rpn": 32, "enlarge": 1}
+    torch.manual_seed(7)
+    network = build_network("faster-rcnn-vgg19", settings, classes=2)
+    with torch.no_grad():
+        for name, values in network.named_parameters():
+            if "box_predictor" in name and name.endswith("weight"):
+                values.normal_(std=0.3)
+    folder.mkdir()
+    save_weights(network.state_dict(), folder / WEIGHTS_NAME)
+    write_card(ModelCard(
+        name="toy", task="detect", architecture="faster-rcnn-vgg19", network=settings, classes=CLASSES,
+        class_names=CLASSES, tile_px=192, overlap_px=32, mean=(0.5,) * 3, std=(0.2,) * 3, confidence=0.3,
+    ), folder)  # fmt: skip
+    return folder
+
+
+def test_more_proposals_find_more(data: Path, tmp_path: Path) -> None:
+    model = two_stage_model(tmp_path / "m")
+    table = run_job(proposals_curve(model, data, (300, 2), timed=1, device="cpu"))
+    assert [row["value"] for row in table.rows] == [2, 300] and table.head[0] == "Proposals"
+    few, many = table.rows
+    assert few["finds"] <= 4 * 2 * 2 < many["finds"], "four pictures, two proposals, two classes"
+    assert few["truth"] == many["truth"] == 24 and many["seconds cpu"] > 0
+    assert [chart.title for chart in table.charts] == ["Score", "Time"]
+    with pytest.raises(InputError, match="7000 is no number of proposals"):
+        run_job(proposals_curve(model, data, (7000,)))
+
+
 def test_smaller_steps_of_windows_find_more(data: Path, tmp_path: Path) -> None:
     from window_toys import trained_classifier
 

@@ -76,6 +76,7 @@ def find_rate(
     """
     use_threads()
     kind = architecture(settings.network)
+    settings = kind.suited(settings, dataset)
     recipe = kind.recipe(settings, dataset)
     if recipe is None:
         raise ModelError(f"This version cannot train the network {kind.name}.")
@@ -95,6 +96,7 @@ def find_rate(
         for step in range(total):
             rate = first * factor**step
             yield Progress(step, total, "steps", f"learning rate {rate:.2g}")
+            recipe.before_step(network, 1.0)  # all layers that ever learn do
             batch, loss = batches.take(step), 0.0
             for turn, (optimiser, own) in enumerate(zip(optimisers, shares, strict=True)):
                 for group, share in zip(optimiser.param_groups, own, strict=True):
