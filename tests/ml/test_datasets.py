@@ -75,6 +75,23 @@ def test_crops_are_not_larger_than_the_pictures_need(tmp_path: Path, size: int, 
     assert CropSampler(Dataset(["A"], [image]), side=512, model_um=None, seed=5, stride_px=64).side == side
 
 
+def test_images_that_fit_are_seen_whole(tmp_path: Path) -> None:
+    picture = np.full((180, 200, 3), 120, np.uint8)
+    picture[10:40, 150:200] = 20
+    cv2.imwrite(str(tmp_path / "p.png"), picture)
+    image = AnnotatedImage(tmp_path / "p.png", (180, 200), np.array([[10.0, 150, 40, 200]]), np.array([0]))
+    sampler = CropSampler(Dataset(["A"], [image]), side=192, model_um=None, seed=0, stride_px=64)
+    sides = []
+    for step in range(50):
+        for crop in sampler.batch(step, 2):
+            (box,) = crop.boxes
+            dark = np.argwhere(crop.pixels.mean(axis=2) < 70)
+            np.testing.assert_allclose(box, [*dark.min(axis=0), *(dark.max(axis=0) + 1)], atol=2.5)
+            sides.append(sorted(box[2:] - box[:2]))
+    ratios = np.array(sides) / [30, 50]
+    assert ratios.min() >= 0.85 * 0.96 - 1e-6 and ratios.max() <= 0.96 + 1e-6
+
+
 def test_fingerprint_sees_every_box(coco: Path) -> None:
     data = load_dataset(coco)
     before = data.fingerprint()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from learning_toys import coco_folder
 from safetensors.torch import load_file
 from torch import Tensor
+from torch.nn import functional
 
 from microscope_qc.core.errors import ModelError
 from microscope_qc.core.jobs import run_job
@@ -17,11 +19,14 @@ from microscope_qc.ml.architectures.base import build_network
 from microscope_qc.ml.architectures.dense.targets import BoxTarget
 from microscope_qc.ml.architectures.fused import fused
 from microscope_qc.ml.architectures.loading import open_task
+from microscope_qc.ml.architectures.one_stage.architecture import LITE0
 from microscope_qc.ml.architectures.one_stage.loss import assign, detection_loss
 from microscope_qc.ml.architectures.one_stage.network import OneStage
+from microscope_qc.ml.architectures.recipe import TrainSettings
 from microscope_qc.ml.backbones.efficientnet_lite0 import EfficientNetLite0
 from microscope_qc.ml.backbones.weights import IMAGENET, start_from
 from microscope_qc.ml.cards import WEIGHTS_NAME, read_card
+from microscope_qc.ml.datasets.records import AnnotatedImage, Dataset
 from microscope_qc.ml.tasks.images import find
 from microscope_qc.workflows.learning.train import train
 
@@ -50,6 +55,37 @@ def test_there_is_an_output_for_every_place() -> None:
     assert places[0].tolist() == [4.0, 4.0, 8.0] and places[-1].tolist() == [160.0, 96.0, 64.0]
     boxes = network.boxes(distances[0], places)
     assert (boxes[:, 2:] >= boxes[:, :2]).all()
+
+
+def test_an_enlarging_network_says_what_one_without_says_of_the_larger_image() -> None:
+    plain, enlarging = _network().eval(), _network(enlarge=1.28).eval()
+    enlarging.load_state_dict(plain.state_dict())
+    image = torch.rand(1, 3, 200, 150)
+    with torch.inference_mode():
+        larger = functional.interpolate(image, (256, 192), mode="bilinear", align_corners=False)
+        logits, distances = plain(larger)
+        same, shorter = enlarging(image)
+        seen = enlarging.features(image)
+        torch.testing.assert_close(seen, plain.features(larger))
+    torch.testing.assert_close(same, logits)
+    boxes = plain.boxes(distances[0], plain.places(256, 192))
+    own = enlarging.boxes(shorter[0], enlarging.places(200, 150))
+    torch.testing.assert_close(own, boxes / torch.tensor([1.28, 1.28, 1.28, 1.28]), atol=1e-4, rtol=1e-4)
+    assert enlarging.places(200, 150)[0].tolist() == pytest.approx([4 / 1.28, 4 / 1.28, 8 / 1.28])
+
+
+@pytest.mark.parametrize(("size", "enlarge"), [((200, 180), 1.28), ((40, 30), 4.0), ((256, 90), None)])
+def test_small_pictures_are_enlarged_and_seen_whole(tmp_path: Path, size: tuple[int, int], enlarge: float) -> None:
+    cv2.imwrite(str(tmp_path / "p.png"), np.full(size, 99, np.uint8))
+    data = Dataset(["A"], [AnnotatedImage(tmp_path / "p.png", size, np.array([[1.0, 1, 9, 9]]), np.array([0]))])
+    settings = LITE0.suited(TrainSettings(batch=2, network_settings=SMALL), data)
+    assert settings.network_settings.get("enlarge") == enlarge
+    chosen = TrainSettings(network_settings={"enlarge": 1.5})
+    assert LITE0.suited(chosen, data) == chosen
+    if enlarge is not None:
+        recipe = LITE0.recipe(settings, data)
+        assert recipe.side_px == max(size)
+        assert all(len(crop.boxes) == 1 for step in range(20) for crop in recipe.batch(step))
 
 
 @pytest.mark.parametrize("overlap", [0.0, 0.6])
@@ -142,6 +178,7 @@ def test_a_short_training_starts_from_the_backbone_and_says_so(tmp_path: Path) -
     run_job(train(coco_folder(tmp_path / "data"), out, network="lite0", **settings))
     card = read_card(out)
     assert card.architecture == "lite0" and "ImageNet" in str(card.training["backbone"])
+    assert card.network["enlarge"] == pytest.approx(256 / 192, abs=1e-3)
     plain = EfficientNetLite0()
     start_from(plain, IMAGENET)
     stem = load_file(out / WEIGHTS_NAME)["trunk.stem.0.weight"]  # it is frozen, so it is still the backbone's

@@ -15,6 +15,10 @@ from microscope_qc.ml.datasets.scaled import ScaledImage, ScaledImages
 VISIBLE_SHARE = 0.4  # a defect cut by the crop counts from this share on; with less of it the place is ignored
 BACKGROUND_SHARE = 0.25
 HARD_SHARE = 0.5  # of the background: around what a model took for defects
+_FITS = 1.05
+"""Images that are at most this many times larger than a crop are seen whole."""
+_SMALLEST_WHOLE = 0.85
+"""Share of a crop's side that the longer side of an image takes that is seen whole."""
 _LEAST_OVER = 0.25
 """Of the step in which sides grow: images that are less than this larger than a crop are seen shifted, not padded."""
 _NOISE = np.random.default_rng(0).standard_normal(1_000_003, dtype=np.float32)
@@ -45,6 +49,8 @@ class Augmentation:
         to the largest. 0 draws from all.
     turns
         Whether they are turned upside down and by a quarter, too; layers have any direction on a slide.
+    whole
+        Whether images that fit into a crop are seen whole, at most shrunk a little, instead of enlarged and cut.
     light, blur
         Whether colours, and sharpness and noise, are varied.
     """
@@ -52,6 +58,7 @@ class Augmentation:
     scales: tuple[float, float] = (0.8, 1.25)
     zoom_out: float = 0.0
     turns: bool = True
+    whole: bool = True
     light: bool = True
     blur: bool = True
 
@@ -65,8 +72,8 @@ class Augmentation:
 
 AUGMENTATIONS = {
     "full": Augmentation(),
-    "flip": Augmentation(scales=(1.0, 1.0), turns=False, light=False, blur=False),
-    "zoom": Augmentation(scales=(0.5, 2.0), zoom_out=0.5, turns=False, blur=False),
+    "flip": Augmentation(scales=(1.0, 1.0), turns=False, whole=False, light=False, blur=False),
+    "zoom": Augmentation(scales=(0.5, 2.0), zoom_out=0.5, turns=False, whole=False, blur=False),
 }
 """By their names in :class:`microscope_qc.ml.architectures.recipe.TrainSettings`."""
 
@@ -169,7 +176,11 @@ class CropSampler:
             image = self._images.load(index)
             middle = rng.uniform(0, 1, 2) * image.shape
         height, width = image.shape
-        start = np.array([_start(m, source_side, length) for m, length in zip(middle, (height, width), strict=True)])
+        if self._augmentation.whole and max(height, width) <= _FITS * self.side:
+            scale = self.side / max(height, width) * float(rng.uniform(_SMALLEST_WHOLE, 1.0))
+            start = -rng.uniform(0, 1, 2) * (self.side / scale - np.array([height, width]))
+        else:
+            start = np.array([_start(m, source_side, side) for m, side in zip(middle, (height, width), strict=True)])
         crop = self._cut(image, start, scale)
         if self._paster is not None:
             inside = np.clip((np.array([0, 0, height, width]) - np.tile(start, 2)) * scale, 0, self.side)

@@ -85,8 +85,9 @@ def train_network(
         When the network cannot be trained, or not from this model, there is nothing to learn from, or the folder
         contains another unfinished training.
     """
-    settings = architecture(settings.network).suited(settings, dataset)
-    if start is not None:
+    if start is None:
+        settings = architecture(settings.network).suited(settings, dataset)
+    else:
         start.require_fitting(settings)
     needs_boxes = TASKS.get(architecture(settings.network).task).learns_from_boxes
     if needs_boxes and sum(dataset.counts().values()) == 0:

@@ -92,10 +92,13 @@ def preview_crops(
     if not sum(data.counts().values()):
         raise ModelError("The data set has no boxes.", hint="Draw some first.")
     kind = architecture(chosen.network)
-    model_um = common_pixel_size(data) if chosen.pixel_size_um is None else chosen.pixel_size_um
+    if chosen.pixel_size_um is None:
+        chosen = chosen.model_copy(update={"pixel_size_um": common_pixel_size(data)})
+    if start is None:
+        chosen = kind.suited(chosen, data)
     sampler = CropSampler(
-        data, side=chosen.crop_px, model_um=model_um, seed=chosen.seed, augment=chosen.augment, paste=chosen.paste,
-        most_bytes=0, stride_px=kind.stride_px(kind.checked(chosen.network_settings)),
+        data, side=chosen.crop_px, model_um=chosen.pixel_size_um, seed=chosen.seed, augment=chosen.augment,
+        paste=chosen.paste, most_bytes=0, stride_px=kind.stride_px(kind.checked(chosen.network_settings)),
     )  # fmt: skip
     steps = -(-count // chosen.batch)
     crops: list[TrainingCrop] = []

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from microscope_qc.ml.architectures.dense.settings import NORM_GROUPS
+from microscope_qc.ml.architectures.dense.settings import NORM_GROUPS, STRIDE_PX
 from microscope_qc.ml.evaluation.calibration import Calibration
 
 PRIOR = 0.01
@@ -26,11 +26,14 @@ class DenseDetector(nn.Module, ABC):
         Number of classes, not counting background; each has its own sigmoid.
     classify
         The layer whose output are the logits, ordered by kind of box, then by class.
+    stride_px
+        The sides of images are multiples of it.
     """
 
     settings: Any
     classes: int
     classify: nn.Conv2d
+    stride_px: int = STRIDE_PX
 
     @abstractmethod
     def places(self, height: int, width: int) -> Tensor:

@@ -31,8 +31,9 @@ class DenseRecipe(DetectingRecipe):
         dataset: Dataset,
         *,
         normalisation: tuple[Colours, Colours] | None = None,
+        stride_px: int = STRIDE_PX,
     ) -> None:
-        super().__init__(settings, dataset, stride_px=STRIDE_PX, normalisation=normalisation)
+        super().__init__(settings, dataset, stride_px=stride_px, normalisation=normalisation)
 
     @abstractmethod
     def loss(

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from microscope_qc.core.merge import CANDIDATE_DTYPE
 from microscope_qc.ml.architectures.dense.detector import DenseDetector
-from microscope_qc.ml.architectures.dense.settings import STRIDE_PX
 from microscope_qc.ml.architectures.fused import fused
 from microscope_qc.ml.cards import ModelCard
 from microscope_qc.ml.quick_torchvision import torchvision
@@ -31,12 +30,11 @@ class DetectTask(BoxTask[tuple[Tensor, Tensor]]):
         Lowest confidence of a candidate.
     """
 
-    stride = STRIDE_PX
-
     def __init__(self, card: ModelCard, network: DenseDetector, *, device: torch.device, threshold: float) -> None:
         folded = cast(DenseDetector, fused(network))
         super().__init__(card, folded, device=device)
         self._detector, self._threshold = folded, threshold
+        self.stride = folded.stride_px
         self._places: dict[Size, Tensor] = {}
 
     def read_out(self, said: tuple[Tensor, Tensor]) -> tuple[Tensor, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from microscope_qc.ml.architectures.dense.architecture import DenseArchitecture
+from microscope_qc.ml.architectures.dense.settings import STRIDE_PX
 from microscope_qc.ml.architectures.one_stage.settings import OneStageSettings
 
 if TYPE_CHECKING:
@@ -13,12 +14,29 @@ if TYPE_CHECKING:
     from microscope_qc.ml.architectures.recipe import TrainSettings
     from microscope_qc.ml.datasets.records import Dataset
 
+LEAST_SIDE_PX = 256
+"""Smaller pictures are enlarged to this: in the same time more is learned from fewer, but larger ones."""
+
 
 class OneStageArchitecture(DenseArchitecture[OneStageSettings]):
     """A one-stage detector on EfficientNet-Lite0."""
 
     name, title = "lite0", "One-stage detector on EfficientNet-Lite0: starts from ImageNet"
     settings = OneStageSettings
+
+    def stride_px(self, settings: OneStageSettings) -> int:
+        """See :class:`Architecture`."""
+        return 1 if settings.enlarge > 1 else STRIDE_PX  # enlarged images are brought to a size that fits
+
+    def suited(self, settings: TrainSettings, dataset: Dataset) -> TrainSettings:
+        """Enlarge pictures of which even the largest is small."""
+        from microscope_qc.ml.datasets.scaled import model_shape
+
+        side = max(max(model_shape(image, settings.pixel_size_um)) for image in dataset.images)
+        if side >= LEAST_SIDE_PX or "enlarge" in settings.network_settings:
+            return settings
+        enlarge = round(min(LEAST_SIDE_PX / side, 4.0), 4)
+        return settings.model_copy(update={"network_settings": {**settings.network_settings, "enlarge": enlarge}})
 
     def build(self, settings: OneStageSettings, classes: int) -> OneStage:
         """See :class:`Architecture`."""

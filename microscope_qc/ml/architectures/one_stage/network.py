@@ -36,6 +36,7 @@ class OneStage(DenseDetector):
     def __init__(self, settings: OneStageSettings, *, classes: int) -> None:
         super().__init__()
         self.settings, self.classes = settings, classes
+        self.stride_px = 1 if settings.enlarge > 1 else self.strides[-1]
         width = settings.pyramid
         self.trunk = EfficientNetLite0()
         self.pyramid = FeaturePyramidNetwork(list(self.trunk.channels[1:]), width)
@@ -72,7 +73,7 @@ class OneStage(DenseDetector):
         Parameters
         ----------
         images : Tensor, (B, 3, H, W)
-            Normalised; H and W multiples of 64.
+            Normalised; H and W multiples of 64, or any where the network enlarges them.
 
         Returns
         -------
@@ -80,7 +81,9 @@ class OneStage(DenseDetector):
             Class logits (B, N, classes), and distances (B, N, 4) of the sides x0, y0, x1, y1 in model pixels, in
             float32, for the N places of :meth:`places`.
         """
-        _, *maps = self.trunk(images, frozen=self.settings.frozen)
+        height, width = images.shape[2:]
+        seen, (down, across) = self._seen(height, width)
+        _, *maps = self.trunk(_resized(images, seen), frozen=self.settings.frozen)
         levels = list(self.pyramid({str(number): features for number, features in enumerate(maps)}).values())
         levels.append(self.coarsest(levels[-1]))
         logits, distances = [], []
@@ -90,28 +93,46 @@ class OneStage(DenseDetector):
                 functional.softplus(self.locate(self.box_tower(features)).float()) * self.level_scale[number] * stride
             )
             distances.append(away.flatten(2).transpose(1, 2))
-        return torch.cat(logits, 1).float(), torch.cat(distances, 1)
+        sides = torch.cat(distances, 1)
+        if seen != (height, width):
+            sides = sides / sides.new_tensor([across, down, across, down])
+        return torch.cat(logits, 1).float(), sides
+
+    def _seen(self, height: int, width: int) -> tuple[tuple[int, int], tuple[float, float]]:
+        """Size at which the network sees images of a size, and how many times larger that is (down, across)."""
+        if self.settings.enlarge == 1:
+            return (height, width), (1.0, 1.0)
+        step = self.strides[-1]
+        rows, columns = (max(1, round(side * self.settings.enlarge / step)) * step for side in (height, width))
+        return (rows, columns), (rows / height, columns / width)
 
     def places(self, height: int, width: int) -> Tensor:
         """Middles of the cells and their stride (N, 3): x, y, stride in model pixels."""
         device = self.classify.weight.device
+        (rows, columns), (down, across) = self._seen(height, width)
         parts = []
         for stride in self.strides:
             y, x = torch.meshgrid(
-                torch.arange(height // stride, device=device),
-                torch.arange(width // stride, device=device),
+                torch.arange(rows // stride, device=device),
+                torch.arange(columns // stride, device=device),
                 indexing="ij",
             )
             middle = (torch.stack([x, y], dim=-1).reshape(-1, 2) + 0.5) * stride
             parts.append(torch.cat([middle, torch.full_like(middle[:, :1], stride)], dim=1))
-        return torch.cat(parts)
+        return torch.cat(parts) / torch.tensor([across, down, math.sqrt(across * down)], device=device)
 
     def features(self, images: Tensor) -> Tensor:
         """See :class:`DenseDetector`."""
-        maps = self.trunk(images)
+        maps = self.trunk(_resized(images, self._seen(*images.shape[2:])[0]))
         deepest: Tensor = maps[-1]
         return deepest
 
     def boxes(self, values: Tensor, places: Tensor) -> Tensor:
         """See :class:`DenseDetector`."""
         return torch.cat([places[..., :2] - values[..., :2], places[..., :2] + values[..., 2:]], dim=-1)
+
+
+def _resized(images: Tensor, size: tuple[int, int]) -> Tensor:
+    if tuple(images.shape[2:]) == size:
+        return images
+    return functional.interpolate(images, size, mode="bilinear", align_corners=False)

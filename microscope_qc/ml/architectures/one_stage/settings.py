@@ -24,12 +24,16 @@ class OneStageSettings(NetworkSettings):
         Channels of the feature pyramid (strides 8, 16, 32, 64) and of the head.
     tower
         Convolutions of the head before each of its two outputs.
+    enlarge
+        How many times larger the network sees its images than they are given: the finest level of the pyramid, of
+        stride 8, is coarse for pictures of a few hundred pixels.
     """
 
     backbone: Annotated[str, Field(min_length=1, max_length=4096)] = "imagenet"
     frozen: int = Field(default=2, ge=0, le=7)
     pyramid: int = Field(default=96, gt=0, le=1024)
     tower: int = Field(default=2, ge=0, le=16)
+    enlarge: float = Field(default=1.0, ge=1, le=4)
 
     @model_validator(mode="before")
     @classmethod
