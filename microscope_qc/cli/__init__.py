@@ -69,6 +69,8 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
             "studies",
             "networks side by side, detectors over all slides; curves over pictures, proposals, steps, rates",
         ),
+        "cross-validate": ("folds", "train on four fifths and measure on the fifth, in turn; tables of settings"),
+        "explain": ("evidence", "what a classifier takes a place for, and which pixels speak for that"),
         "dataset": (
             "datasets",
             "cut training pictures; what a data set holds; what is kept for tests",

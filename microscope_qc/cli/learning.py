@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,34 +51,52 @@ def register(subparsers: Any) -> None:
 
 
 def _register_train(subparsers: Any) -> None:
-    from microscope_qc.ml.architectures.base import trainable
-
     train = subparsers.add_parser(
         "train",
         description="Train a model from annotated pictures or slides. Ctrl-C interrupts a training; the same command "
         "continues it, as it does one of the window in the folder of a project's model.",
     )
     train.add_argument("dataset", metavar="DATASET", nargs="+", help=DATASET)
-    known = trainable()
-    train.add_argument("--task", choices=tuple(known), default="detect", help="what the model is for (default: detect)")
-    train.add_argument(
-        "--network",
-        choices=tuple(kind.name for kinds in known.values() for kind in kinds),
-        help="; ".join(f"{task}: {', '.join(k.name for k in kinds)}" for task, kinds in known.items())
-        + " (default: the first of the task)",
-    )
-    _add_start(train)
+    add_network(train)
     train.add_argument("--out", required=True, metavar="MODEL", help="folder of the model")
     train.add_argument(
         "--validation",
         metavar="DATASET",
         help="default: folders named valid, else a part that is set aside and has no specimen or pixel in common",
     )
+    add_training_settings(train)
+    train.add_argument("--trained-on", default="", metavar="TEXT", help="one line about the data for the model's card")
+    add_slides(train)
+    train.add_argument("--overwrite", action="store_true", help="replace a finished model in MODEL")
     train.add_argument(
+        "--finish", action="store_true", help="end an interrupted training now, with the best model so far"
+    )
+    train.add_argument("--json", action="store_true", help="print the model's card as JSON")
+    train.set_defaults(handler=_train)
+
+
+def add_network(parser: argparse.ArgumentParser, *, task: str = "detect") -> None:
+    """The network of a training, its own settings, and what it starts from."""
+    from microscope_qc.ml.architectures.base import trainable
+
+    known = trainable()
+    parser.add_argument("--task", choices=tuple(known), default=task, help=f"what the model is for (default: {task})")
+    parser.add_argument(
+        "--network",
+        choices=tuple(kind.name for kinds in known.values() for kind in kinds),
+        help="; ".join(f"{task}: {', '.join(k.name for k in kinds)}" for task, kinds in known.items())
+        + " (default: the first of the task)",
+    )
+    _add_start(parser)
+
+
+def add_training_settings(parser: argparse.ArgumentParser) -> None:
+    """Everything else that decides how a network is trained."""
+    parser.add_argument(
         "--pixel-size", type=number, metavar="UM", help="pixel size the model works at (default: the data's)"
     )
-    train.add_argument("--seed", type=whole_number, metavar="N")
-    train.add_argument(
+    parser.add_argument("--seed", type=whole_number, metavar="N")
+    parser.add_argument(
         "--minutes", type=number, metavar="T", help="how long it may take, instead of a number of epochs"
     )
     for flag, kind, text in (
@@ -92,22 +111,73 @@ def _register_train(subparsers: Any) -> None:
         ("--validate-every", whole_number, "epochs between validations (default 1)"),
         ("--patience", whole_number, "validations without progress after which it ends (default 12, or as published)"),
     ):
-        train.add_argument(flag, type=kind, metavar="X" if kind is number else "N", help=text)
-    train.add_argument(
+        parser.add_argument(flag, type=kind, metavar="X" if kind is number else "N", help=text)
+    parser.add_argument(
         "--augment", choices=("full", "flip", "zoom"),
         help="how crops are varied: all that may differ between slides; only mirrored; mirrored, zoomed and in other "
         "colours (default: full, or as published)",
     )  # fmt: skip
-    train.add_argument("--trained-on", default="", metavar="TEXT", help="one line about the data for the model's card")
-    train.add_argument("--device", default="auto", metavar="auto|cpu|cuda:0")
-    add_slides(train)
-    train.add_argument("--keep-bad", action="store_true", help=KEEP_BAD)
-    train.add_argument("--overwrite", action="store_true", help="replace a finished model in MODEL")
-    train.add_argument(
-        "--finish", action="store_true", help="end an interrupted training now, with the best model so far"
+    _add_classifier_settings(parser.add_argument_group("classifiers (--task classify)"))
+    parser.add_argument("--device", default="auto", metavar="auto|cpu|cuda:0")
+    parser.add_argument("--keep-bad", action="store_true", help=KEEP_BAD)
+
+
+def _add_classifier_settings(parser: Any) -> None:
+    """The settings that only classifiers have."""
+    parser.add_argument("--loss", choices=("cross-entropy", "weighted", "focal"), help="default: cross-entropy")
+    parser.add_argument(
+        "--alpha", nargs="+", type=_weight, metavar="[CODE=]X",
+        help="weight of all classes of defects in the loss, or of each, where none=X is what shows no defect (default: "
+        "in weighted how much rarer a class is than the most frequent one, else 1)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--gamma", type=number, metavar="X", help="how much less easy examples count in focal (default 2)"
     )
-    train.add_argument("--json", action="store_true", help="print the model's card as JSON")
-    train.set_defaults(handler=_train)
+    parser.add_argument(
+        "--sampling", choices=("as-is", "over", "under", "recrop"),
+        help="as many examples of every class: rare ones repeated, frequent ones left out, or rare ones cut at other "
+        "positions and zooms (default: recrop around boxes, as-is for pictures with a class)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--window-step", type=number, metavar="X", help="distance of windows on slides, in their sides (default 0.5)"
+    )
+    parser.add_argument(
+        "--scales", nargs="+", type=number, metavar="X",
+        help="image pyramid, 1 first: windows are also scanned so many times larger (default 1)",
+    )  # fmt: skip
+
+
+def training_settings(args: argparse.Namespace) -> dict[str, Any]:
+    """What was chosen of :func:`add_training_settings`, and the network's own settings."""
+    own = dict(args.setting) | {
+        name: value for name, value in (("backbone", args.backbone), ("detector", args.detector)) if value is not None
+    }
+    return {
+        "epochs": args.epochs, "batch": args.batch, "seed": args.seed, "pixel_size_um": args.pixel_size,
+        "learning_rate": args.learning_rate, "crop_px": args.crop, "paste": args.paste, "augment": args.augment,
+        "tile_px": args.tile, "overlap_px": args.overlap, "data_share": args.data_share,
+        "validate_every": args.validate_every, "patience": args.patience, "device": args.device,
+        "minutes": args.minutes, "keep_bad": args.keep_bad, "network_settings": own or None,
+        "loss": args.loss, "gamma": args.gamma, "sampling": args.sampling, "window_step": args.window_step,
+        "scales": args.scales, "alpha": None if args.alpha is None else _alpha(args.alpha),
+    }  # fmt: skip
+
+
+def _weight(text: str) -> tuple[str, float]:
+    """``4`` or ``CRK=4``."""
+    code, _, value = text.rpartition("=")
+    return code.strip(), number(value)
+
+
+def _alpha(given: Sequence[tuple[str, float]]) -> float | dict[str, float]:
+    """One weight for all classes, or the weight of each that was named."""
+    if len(given) == 1 and not given[0][0]:
+        return given[0][1]
+    if not all(code for code, _ in given):
+        raise InputError(
+            "--alpha is one number, or one for each class that is named.", hint="Such as --alpha CRK=3 none=1."
+        )
+    return dict(given)
 
 
 def _add_start(train: argparse.ArgumentParser) -> None:
@@ -184,9 +254,6 @@ def _train(args: argparse.Namespace) -> int:
         said.append(sentence)
         print(f"Note: {sentence}", file=sys.stderr, flush=True)  # before hours are spent
 
-    own = dict(args.setting) | {
-        name: value for name, value in (("backbone", args.backbone), ("detector", args.detector)) if value is not None
-    }
     out = Path(args.out)
     of_window = (out / REQUEST_NAME).exists() and not (out / CARD_NAME).exists()
     if args.finish and not is_unfinished(out):
@@ -195,12 +262,8 @@ def _train(args: argparse.Namespace) -> int:
         end_with_best(out)
     job = train_as_asked(out) if of_window else train(
         args.dataset, args.out, task=args.task, validation=args.validation, trained_on=args.trained_on,
-        overwrite=args.overwrite, network=args.network, epochs=args.epochs, batch=args.batch, seed=args.seed,
-        pixel_size_um=args.pixel_size, learning_rate=args.learning_rate, crop_px=args.crop, paste=args.paste,
-        augment=args.augment, tile_px=args.tile, overlap_px=args.overlap, data_share=args.data_share,
-        validate_every=args.validate_every, patience=args.patience, device=args.device, minutes=args.minutes,
-        start=_start(args), network_settings=own or None, tell=tell, keep_bad=args.keep_bad,
-        slide_ids=slides_of_only(args.dataset, args.slide), end_now=lambda: args.finish,
+        overwrite=args.overwrite, network=args.network, start=start_of(args), tell=tell,
+        slide_ids=slides_of_only(args.dataset, args.slide), end_now=lambda: args.finish, **training_settings(args),
     )  # fmt: skip
     try:
         card = run(job, args)
@@ -225,7 +288,7 @@ def _train(args: argparse.Namespace) -> int:
     return 0
 
 
-def _start(args: argparse.Namespace) -> str | None:
+def start_of(args: argparse.Namespace) -> str | None:
     """The model to start from, by its name among those of the only project, of the user, or of the program."""
     from microscope_qc.project import Project
     from microscope_qc.workflows.learning.from_project import is_project

@@ -55,6 +55,9 @@ class WindowSettings(BaseModel):
     cam_share
         A finding's box encloses what is above this share of the maximum of the window's map: its class activations, or
         the errors of an anomaly model.
+    input_px
+        Side to which a window is scaled for the network, of a model that has learned from whole pictures: it sees a
+        picture as one window, whatever its size. None where windows are seen as they are.
     shared
         Whether neighbouring windows share their features where the network allows it; they then see a little beyond
         their border, instead of padding.
@@ -66,6 +69,7 @@ class WindowSettings(BaseModel):
     stride_px: int = Field(gt=0, le=4096)
     scales: tuple[float, ...] = Field(default=(1.0,), min_length=1, max_length=8)
     cam_share: float = Field(default=0.45, gt=0, lt=1)
+    input_px: int | None = Field(default=None, gt=0, le=4096)
     shared: bool = True
 
     @model_validator(mode="after")

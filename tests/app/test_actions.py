@@ -30,6 +30,7 @@ SINCE |= {"plane.next", "plane.previous", "channel.next", "channel.previous", "c
 SINCE |= {"file.open_folder", "file.add_folder"}
 SINCE |= {"slide.rename", "slide.folder", "slide.locate"}
 SINCE |= {"slide.fields", "slide.names_fields", "slide.import_fields", "slide.export_fields"}
+SINCE |= {"review.explain"}
 SINCE |= {"scope.slide", "scope.selected", "scope.all"}
 SINCE |= {"file.backups", "slide.accept"}
 SINCE |= {f"class.Shift+{digit}" for digit in range(10)}
@@ -53,7 +54,8 @@ LAYOUT = {
     "Slide": "pixel_size info rename folder accept locate convert - next previous"
     " - fields names_fields import_fields export_fields - remove",
     "Detect": "open",
-    "Review": "confirm reject unreview choose similar - next previous note Work over Class - area slide view - open",
+    "Review": "confirm reject unreview choose similar explain - next previous note Work over Class - area slide view"
+    " - open",
     "Review/Work over": "slide selected all",
     "Review/Class": " ".join(CLASS_KEYS),
     "SEM": "open",

@@ -23,7 +23,9 @@ def test_networks_are_listed_by_task_with_what_can_be_trained(capsys: pytest.Cap
     assert [entry["name"] for entry in found["detect"] if entry["trainable"]][:3] == ["lite0", "ssd", "ssd-tiny"]
     published = next(entry for entry in found["detect"] if entry["name"] == "faster-rcnn-resnet50")
     assert published["settings"]["proposals"] == 300 and published["training"]["learning_rate"] == 5e-4
-    assert [entry["name"] for entries in found.values() for entry in entries if entry["default"]] == ["lite0"]
+    defaults = [entry["name"] for entries in found.values() for entry in entries if entry["default"]]
+    assert defaults == ["lite0", "lite0-classifier"]
+    assert all(entry["trainable"] for entry in found["classify"])
     assert main(["models", "--networks"]) == 0
     text = capsys.readouterr().out
     assert "detect: finds defects" in text and "Convolutional autoencoder; can be run, not trained" in text
@@ -33,7 +35,7 @@ def test_networks_are_listed_by_task_with_what_can_be_trained(capsys: pytest.Cap
 def test_train_offers_only_what_can_be_trained(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["train", "--help"]) == 0
     text = capsys.readouterr().out
-    assert "--task {detect" in text and "{lite0,ssd,ssd-tiny,faster-rcnn-resnet50" in text
+    assert "--task {detect,classify}" in text and "{lite0,ssd,ssd-tiny,faster-rcnn-resnet50" in text
     for wrong in (["--task", "segment"], ["--task", "anomaly"], ["--network", "resnet18"], ["--network", "yolo"]):
         assert main(["train", str(tmp_path), "--out", str(tmp_path / "m"), *wrong]) == 2
         said = capsys.readouterr().err

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pickle
 import sys
 from pathlib import Path
 
@@ -42,13 +44,16 @@ def test_the_features_are_those_of_timm() -> None:
 
 
 def test_a_file_of_timm_gives_the_same_network(tmp_path: Path) -> None:
-    theirs = _timms()
-    save_file({name: value.contiguous() for name, value in theirs.state_dict().items()}, tmp_path / "lite0.safetensors")
-    one, other = EfficientNetLite0(), EfficientNetLite0()
+    theirs = {name: value.contiguous() for name, value in _timms().state_dict().items()}
+    save_file(theirs, tmp_path / "lite0.safetensors")
+    torch.save({"epoch": 3, "state_dict": theirs}, tmp_path / "lite0.pth")
+    one = EfficientNetLite0()
     start_from(one, IMAGENET)
-    start_from(other, str(tmp_path / "lite0.safetensors"))
-    for name, value in one.state_dict().items():
-        torch.testing.assert_close(other.state_dict()[name], value, msg=name)
+    for file in ("lite0.safetensors", "lite0.pth"):
+        other = EfficientNetLite0()
+        start_from(other, str(tmp_path / file))
+        for name, value in one.state_dict().items():
+            torch.testing.assert_close(other.state_dict()[name], value, msg=name)
 
 
 def test_random_leaves_the_network_as_it_is() -> None:
@@ -70,15 +75,28 @@ def test_a_missing_package_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
         start_from(EfficientNetLite0(), IMAGENET)
 
 
+class RunsCode:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.mkdir, (str(self.folder),)
+
+
 def test_other_files_are_refused(tmp_path: Path) -> None:
     network = EfficientNetLite0()
     (tmp_path / "a.pth").write_bytes(b"\x80\x02.")
     (tmp_path / "b.safetensors").write_bytes(b"nothing")
     save_file({"conv_stem.weight": torch.zeros(3)}, tmp_path / "c.safetensors")
+    (tmp_path / "d.pth").write_bytes(pickle.dumps({"conv_stem.weight": RunsCode(tmp_path / "ran")}, protocol=2))
     refusals = {"a.pth": "cannot be read", "b.safetensors": "cannot be read", "c.safetensors": "another network"}
+    refusals["d.pth"] = "could run code"
     for name, said in (refusals | {"missing.safetensors": "cannot be read"}).items():
         with pytest.raises(ModelError, match=said):
             start_from(network, str(tmp_path / name))
+    assert not (tmp_path / "ran").exists()
 
 
 def test_fixed_normalisations_are_part_of_their_convolutions() -> None:

@@ -15,8 +15,8 @@ from torchmetrics import functional as reference
 
 from microscope_qc.cli import main
 from microscope_qc.ml.datasets.records import AnnotatedImage
+from microscope_qc.ml.datasets.window_labels import window_labels
 from microscope_qc.ml.evaluation.classification import ClassTally
-from microscope_qc.ml.evaluation.on_windows import window_labels
 
 
 def _tally(seed: int = 1, *, count: int = 400, places: int = 40, ties: bool = True) -> ClassTally:

@@ -259,7 +259,7 @@ def test_a_network_without_a_recipe_is_not_trained(coco: Path, tmp_path: Path) -
     with pytest.raises(ModelError, match="cannot train the network none"):
         run_job(trained(coco, tmp_path, "none"))
     known = {task: [kind.name for kind in kinds] for task, kinds in trainable().items()}
-    assert known["detect"][:3] == ["lite0", "ssd", "ssd-tiny"]
+    assert known["detect"][:3] == ["lite0", "ssd", "ssd-tiny"] and known["classify"][0] == "lite0-classifier"
 
 
 def test_weight_decay_is_for_filters_only() -> None:

@@ -220,11 +220,28 @@ def test_a_small_picture_of_a_map_shows_the_highest_scores(
 def test_every_network_decides_by_the_mean_of_its_maps(name: str) -> None:
     torch.manual_seed(0)
     network = build_network(name, {}, classes=3).eval()
-    pictures = torch.randn(1, 3, 64, 64)
+    pictures = torch.randn(1, 3, 128, 128)
     with torch.inference_mode():
         maps = network.maps(pictures)
-        assert maps.shape == (1, 4, 64 // network.stride, 64 // network.stride)
+        side = 128 // network.stride if network.aligned else 2
+        assert maps.shape == (1, 4, side, side)
         torch.testing.assert_close(maps.mean(dim=(2, 3)), network(pictures), atol=1e-3, rtol=1e-3)
+
+
+def test_windows_of_whole_pictures_are_scaled_to_what_was_learned(model: Path, tmp_path: Path) -> None:
+    """A model that has learned from pictures scaled to 64 px looks at windows of 128 px."""
+    card = {"tile_px": 128, "overlap_px": 0, "windows": {"window_px": 128, "stride_px": 128, "input_px": 64}}
+    data = json.loads((changed(model, tmp_path / "large") / "model.json").read_text())
+    data["windows"] |= card.pop("windows")
+    (tmp_path / "large" / "model.json").write_text(json.dumps(data | card))
+    task = open_task(tmp_path / "large", device="cpu")
+    assert not task.shares
+    picture, _ = draw(5, size=192)
+    small = picture[64:128, 80:144]
+    large = small.repeat(2, axis=0).repeat(2, axis=1)
+    seen = scores(task, large)
+    assert seen.shape == (2, 1, 1)
+    np.testing.assert_allclose(seen, scores(open_task(model, device="cpu"), small), atol=1e-3)
 
 
 def test_invalid_classifiers_are_rejected(model: Path, tmp_path: Path) -> None:
@@ -246,7 +263,7 @@ class DarkCells(torch.nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.features = torch.nn.AvgPool2d(16)
-        self.stride = 16
+        self.stride, self.aligned = 16, True
 
     def maps(self, pictures: torch.Tensor) -> torch.Tensor:
         dark = -60 * self.features(pictures).mean(dim=1, keepdim=True) - 1

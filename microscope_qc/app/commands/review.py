@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from microscope_qc.app.actions.action import Action
-from microscope_qc.app.actions.checks import selected, with_project, writing
+from microscope_qc.app.actions.checks import has_selection, selected, with_project, writing
 from microscope_qc.app.widgets.review_keys import REVIEW_KEYS, RejectStrip
 from microscope_qc.core.defect_class import CLASS_KEYS
 
@@ -46,6 +46,18 @@ def _same_for_similar(context: Context) -> None:
     from microscope_qc.app.widgets.apply_to_similar import SimilarDialog
 
     SimilarDialog(context.session, context.navigator.window).exec()
+
+
+def _explain(context: Context) -> None:
+    """Show what a classifier takes the selected finding for; the dialog stays open, and goes on to the next ones."""
+    from microscope_qc.app.dialogs.evidence import EvidenceDialog
+
+    def make() -> EvidenceDialog:
+        return EvidenceDialog(context.session, context.jobs, context.navigator.window)
+
+    dialog = context.navigator.only(EvidenceDialog, make)
+    dialog.show()
+    dialog.raise_()
 
 
 def _next(context: Context) -> None:
@@ -135,6 +147,15 @@ ACTIONS = (
         "content-duplicate",
         when=selected,
         tooltip="First shows which findings would change",
+    ),
+    Action(
+        "review.explain",
+        "What speaks for its class…",
+        "Review",
+        _explain,
+        icon="eye-outline",
+        when=has_selection,
+        tooltip="What a classifier takes it for, and which pixels speak for that",
     ),
     Action(
         "review.next",

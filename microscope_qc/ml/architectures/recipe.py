@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from microscope_qc.ml.evaluation.report import Report
 
 B = TypeVar("B")
+
+
+OF_CLASSIFIERS = frozenset({"loss", "alpha", "gamma", "sampling", "window_step", "scales"})
+"""Settings that only a training of a classifier has a use for."""
 
 
 class TrainSettings(BaseModel):
@@ -51,6 +55,20 @@ class TrainSettings(BaseModel):
         share is part of a larger one; what is measured on stays the same.
     validation_share
         Share that is held out when no validation set is given.
+    loss
+        Of a classifier: "cross-entropy", "weighted" by class, or "focal", where easy examples count less.
+    alpha
+        Weight of every class of defects in these losses, or of each by its code, with "none" for what shows no defect.
+        None: in "weighted" how much rarer a class is than the most frequent one, else 1.
+    gamma
+        How much less easy examples count in the focal loss.
+    sampling
+        How a classifier makes up for classes of which there is little, see
+        :class:`microscope_qc.ml.datasets.windows.WindowSampler`.
+    window_step
+        Distance of neighbouring windows of a classifier on a slide, as a share of their side.
+    scales
+        How many times larger a classifier looks at a slide, beginning with 1: an image pyramid.
     patience
         Number of validations without improvement after which training ends.
     validate_every
@@ -73,6 +91,12 @@ class TrainSettings(BaseModel):
     augment: Literal["full", "flip", "zoom"] = "full"
     paste: float = Field(default=0.0, ge=0, le=1)
     data_share: float = Field(default=1.0, gt=0, le=1)
+    loss: Literal["cross-entropy", "weighted", "focal"] = "cross-entropy"
+    alpha: Annotated[float, Field(gt=0, le=1e6)] | dict[str, Annotated[float, Field(ge=0, le=1e6)]] | None = None
+    gamma: float = Field(default=2.0, ge=0, le=100)
+    sampling: Literal["as-is", "over", "under", "recrop"] | None = None
+    window_step: float = Field(default=0.5, gt=0, le=1)
+    scales: tuple[float, ...] = (1.0,)
     validation_share: float = Field(default=0.15, gt=0, lt=1)
     validate_every: int = Field(default=1, ge=1)
     patience: int = Field(default=12, ge=1)
@@ -149,6 +173,9 @@ class Recipe(ABC, Generic[B]):
             The trained network, of the same settings, and its card: its classes may be others.
         """
         raise NotImplementedError
+
+    def settle(self, network: nn.Module) -> None:
+        """Prepare averaged weights for being measured and kept; by default nothing is done."""
 
     @abstractmethod
     def validate(self, network: nn.Module, dataset: Dataset) -> Job[Report]:

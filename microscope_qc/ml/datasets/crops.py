@@ -244,15 +244,20 @@ def _augment(rng: np.random.Generator, crop: TrainingCrop, how: Augmentation) ->
     if how.turns and rng.random() < 0.5:
         pixels = pixels.transpose(1, 0, 2)
         boxes, ignore = boxes[:, [1, 0, 3, 2]], ignore[:, [1, 0, 3, 2]]
-    pixels = np.ascontiguousarray(pixels)
-    if how.light:
+    pixels = relit(rng, np.ascontiguousarray(pixels), light=how.light, blur=how.blur)
+    return replace(crop, pixels=pixels, boxes=boxes, ignore=ignore)
+
+
+def relit(rng: np.random.Generator, pixels: np.ndarray, *, light: bool = True, blur: bool = True) -> np.ndarray:
+    """Pixels under other light, with other colours, out of focus or noisy, as micrographs differ."""
+    if light:
         gain = np.exp(rng.normal(0, 0.08)) * np.exp(rng.normal(0, 0.02, 3))
         table = np.arange(256)[:, None] / 255.0
         table = 255 * np.clip(table ** np.exp(rng.normal(0, 0.08)) * gain + rng.normal(0, 0.015), 0, 1)
         pixels = cv2.LUT(pixels, table.astype(np.uint8)[None])
-    if how.blur and rng.random() < 0.25:
+    if blur and rng.random() < 0.25:
         pixels = cv2.GaussianBlur(pixels, (0, 0), float(rng.uniform(0.3, 1.0)))
-    if how.blur and rng.random() < 0.4:
+    if blur and rng.random() < 0.4:
         noise = _noise(rng, pixels.size).reshape(pixels.shape)
         pixels = cv2.addWeighted(pixels, 1.0, noise, float(rng.uniform(1, 6)), 0.0, dtype=cv2.CV_8U)
-    return replace(crop, pixels=pixels, boxes=boxes, ignore=ignore)
+    return pixels

@@ -291,7 +291,7 @@ def _units(dataset: Dataset, members: Mapping[str, Sequence[int]], blocks: Mappi
     units = []
     for group, indices in members.items():
         if group not in blocks:
-            labels = np.concatenate([dataset.images[index].labels for index in indices])
+            labels = np.concatenate([dataset.images[index].shown for index in indices])
             size = sum(_pixels(dataset.images[index].area) for index in indices)
             units.append(_Unit(group, np.bincount(labels, minlength=len(dataset.classes)), size / total))
             continue

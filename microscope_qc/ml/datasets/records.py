@@ -102,6 +102,12 @@ class AnnotatedImage:
         return self.group or self.path.as_posix()
 
     @property
+    def shown(self) -> np.ndarray:
+        """Classes of its boxes, or its own where only that is known, (n,)."""
+        said = len(self.labels) or self.whole in (None, NO_CLASS)
+        return self.labels if said else np.array([self.whole], np.int64)
+
+    @property
     def area(self) -> tuple[int, int, int, int]:
         """The part that belongs to the data set: y0, x0, y1, x1."""
         return self.region or (0, 0, *self.shape)

@@ -12,6 +12,9 @@ from microscope_qc.ml.evaluation.bootstrap import Draws, Intervals, MatchedFindi
 from microscope_qc.ml.evaluation.curves import reliability, thinned
 from microscope_qc.ml.evaluation.report import Report
 
+_LIMITS = 101
+"""Confidences that are tried for the best one."""
+_ALIKE = 1e-9
 _AVERAGED = ("precision", "recall", "f1", "auroc", "auprc")
 
 
@@ -76,8 +79,31 @@ class ClassTally:
         """Classes of which there is something."""
         return [int(index) for index in np.unique(self.labels) if index < len(self.classes)]
 
-    def report(self, *, confidence: float) -> Report:
-        """All metrics at a confidence.
+    def best_confidence(self) -> float:
+        """The confidence at which the mean F1 over the classes is highest; 0.5 where nothing is known.
+
+        In the middle between scores that were met, and of all that are as good.
+        """
+        strongest = self.scores.max(axis=1, initial=0.0)
+        if not len(strongest) or not self.true_classes:
+            return 0.5
+        met = np.unique(np.quantile(strongest, np.linspace(0, 1, _LIMITS), method="nearest"))
+        between = np.append(0.0, (met[1:] + met[:-1]) / 2)
+        scored = [(self._mean_f1(limit), limit) for limit in between.tolist()]
+        best = max(score for score, _ in scored)
+        good = [limit for score, limit in scored if score > best - _ALIKE]
+        return round(float(good[len(good) // 2]), 4)
+
+    def _mean_f1(self, confidence: float) -> float:
+        labels, found = self.labels, self.found(confidence)
+        return _mean([
+            _f1(int(((labels == index) & (found == index)).sum()), int((found == index).sum()),
+                int((labels == index).sum()))
+            for index in self.true_classes
+        ])  # fmt: skip
+
+    def report(self, *, confidence: float, complete: bool = True) -> Report:
+        """All metrics at a confidence; ``complete`` adds intervals and curves.
 
         F1, AUROC and AUPRC are those of each class against the rest; without a class they are means over the classes
         of which there is something. ``f1_micro`` counts all classes together. What nothing was divided by is NaN.
@@ -94,11 +120,11 @@ class ClassTally:
             "truth": float((labels < len(self.classes)).sum()), "count": float(len(labels)),
             "places": float(len(np.unique(self.places))),
         }  # fmt: skip
+        table = {"confusion": self.confusion(confidence=confidence).tolist()}
+        if not complete:
+            return Report(confidence, figures, per_class, table)
         intervals, class_intervals = self._intervals(confidence, figures, per_class)
-        return Report(
-            confidence, figures, per_class, {"confusion": self.confusion(confidence=confidence).tolist()},
-            intervals, class_intervals, curves=self.curves(),
-        )  # fmt: skip
+        return Report(confidence, figures, per_class, table, intervals, class_intervals, curves=self.curves())
 
     def _class(self, index: int, labels: Ints, found: Ints, scores: Floats) -> dict[str, float]:
         true, said = labels == index, found == index

@@ -1,8 +1,8 @@
 """Compares the scores of windows with the truth of a data set: whole pictures where these have a class, else windows.
 
-A picture's score of a class is that of its strongest window. Windows are taken side by side. One is of a class when at
-least half of a defect lies in it, or half of it lies in a defect; of several classes it is that of which it shows most.
-Windows that show less of a defect, or a place of which nobody has said what it is, do not count.
+A picture's score of a class is that of its strongest window; a model that has learned from whole pictures sees each as
+one window. Windows of slides are taken side by side, and have the classes of
+:func:`microscope_qc.ml.datasets.window_labels.window_labels`.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Protocol
 
 import numpy as np
 
-from microscope_qc.core.arrays import Flags, Ints
 from microscope_qc.core.geometry import Region, TileGrid
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.ml.cards import ModelCard
 from microscope_qc.ml.datasets.records import NO_CLASS, AnnotatedImage, Dataset
+from microscope_qc.ml.datasets.window_labels import window_labels
 from microscope_qc.ml.evaluation.classification import ClassTally
 from microscope_qc.ml.tiling import model_tile_shape, slide_scale, tile_size
 
@@ -48,7 +48,7 @@ def tally_windows(scorer: Scorer, dataset: Dataset) -> Job[ClassTally]:
         yield Progress(number, len(dataset.images), "pictures", image.path.name)
         if whole:
             if image.whole is not None:
-                scores = np.max([seen.heat.max(axis=(1, 2)) for seen in _heats(scorer, image)], axis=0)
+                scores = _picture_scores(scorer, image)
                 label = len(dataset.classes) if image.whole == NO_CLASS else image.whole
                 tally.add(scores[None], np.array([label]), np.array([groups.setdefault(image.key, len(groups))]))
             continue
@@ -56,6 +56,17 @@ def tally_windows(scorer: Scorer, dataset: Dataset) -> Job[ClassTally]:
             _add_windows(tally, scorer.card, image, seen=seen, first_place=number << 32)
     yield Progress(len(dataset.images), len(dataset.images), "pictures")
     return tally
+
+
+def _picture_scores(scorer: Scorer, image: AnnotatedImage) -> np.ndarray:
+    """Confidence of each class in a picture, (classes,)."""
+    windows = scorer.card.windows
+    if windows is None or windows.input_px is None:
+        strongest: np.ndarray = np.max([seen.heat.max(axis=(1, 2)) for seen in _heats(scorer, image)], axis=0)
+        return strongest
+    side = windows.window_px
+    with image.opened() as mosaic:
+        return scorer.scores(mosaic.read_scaled(Region(*image.area), (side, side)))[:, 0, 0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,38 +113,3 @@ def _add_windows(
     place = np.floor(start / (windows.window_px * _PLACE_WINDOWS * scale)).astype(np.int64)
     numbers = first_place + (place[:, 0] << 16) + place[:, 1]
     tally.add(seen.heat[:, rows, columns].T[kept], labels[kept], numbers[kept])
-
-
-def window_labels(windows: np.ndarray, image: AnnotatedImage, *, none: int) -> tuple[Ints, Flags]:
-    """True class of each window (n,), ``none`` where it shows nothing, and whether it counts (n,).
-
-    Parameters
-    ----------
-    windows : ndarray, (n, 4)
-        y0, x0, y1, x1 in the pixels of the image.
-    """
-    labels = np.full(len(windows), none, np.int64)
-    counts: Flags = np.all(_shared(windows, image.open_boxes) <= 0, axis=1)
-    if not len(image.boxes):
-        return labels, counts
-    shared = _shared(windows, image.boxes)
-    areas = np.minimum(_areas(windows)[:, None], _areas(image.boxes)[None])
-    shown = shared >= _HALF * np.maximum(areas, 1e-9)
-    strongest = np.where(shown, shared, 0).argmax(axis=1)
-    true = shown.any(axis=1)
-    labels[true] = image.labels[strongest[true]]
-    counts &= true | ~(shared > 0).any(axis=1)
-    return labels, counts
-
-
-def _shared(windows: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Pixels that each window and each box share, (n, k)."""
-    low = np.maximum(windows[:, None, :2], boxes[None, :, :2])
-    high = np.minimum(windows[:, None, 2:], boxes[None, :, 2:])
-    shared: np.ndarray = np.prod(np.maximum(high - low, 0), axis=2)
-    return shared
-
-
-def _areas(boxes: np.ndarray) -> np.ndarray:
-    areas: np.ndarray = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
-    return areas

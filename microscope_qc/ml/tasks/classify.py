@@ -62,6 +62,7 @@ class Classification(WindowScores):
 
     name, title, does, model = "classify", "Classification of windows", "classifies windows", "a classifier of windows"
     headline = {"accuracy": "accuracy", "f1": "macro F1", "auroc": "AUROC"}  # noqa: RUF012 - not changed
+    learns_from_pictures = True
 
     def check(self, card: ModelCard) -> None:
         """See :class:`TaskKind`."""

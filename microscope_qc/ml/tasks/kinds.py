@@ -36,7 +36,9 @@ class TaskKind:
         Whether tiles start at multiples of the network's stride, so that the result at a place does not depend on where
         the region of a run starts. Windows slid over tiles have a lattice of their own.
     learns_from_boxes
-        Whether a data set without boxes is useless.
+        Whether a data set that says nowhere that there is a defect is useless.
+    learns_from_pictures
+        Whether it is enough that it says so of whole pictures.
     one_class
         Whether all classes of a data set are one to it: something that is not normal.
     """
@@ -48,6 +50,7 @@ class TaskKind:
     headline: Mapping[str, str] = {}
     on_lattice = False
     learns_from_boxes = True
+    learns_from_pictures = False
     one_class = False
 
     def check(self, card: ModelCard) -> None:
@@ -72,6 +75,11 @@ class TaskKind:
             Smallest overlap at which a box counts as found, where boxes are compared.
         """
         raise NotImplementedError
+
+    def examples(self, dataset: Dataset) -> int:
+        """Number of defects, and of pictures with one where their classes are enough, that there are to learn from."""
+        pictures = sum(dataset.pictures_by_class().values()) if self.learns_from_pictures else 0
+        return sum(dataset.counts().values()) + pictures
 
     @property
     def measurable(self) -> bool:

@@ -18,8 +18,10 @@ from microscope_qc.core.errors import ModelError
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.merge import CANDIDATE_DTYPE
 from microscope_qc.ml.cards import ModelCard, WindowSettings
+from microscope_qc.ml.datasets.windows import fitted
+from microscope_qc.ml.devices import autocast
 from microscope_qc.ml.tasks.activation import activation_box
-from microscope_qc.ml.tasks.base import CellGrid, NetworkOutput, Size, TileResult
+from microscope_qc.ml.tasks.base import CellGrid, NetworkOutput, Size, TileResult, not_numbers
 from microscope_qc.ml.tasks.on_device import OnDevice
 
 _MOST_WINDOWS = 400
@@ -101,7 +103,7 @@ class SlidingTask(OnDevice[list[tuple[Tensor, Tensor]]]):
     def shares(self) -> bool:
         """Whether windows share their features, because they are aligned with the network's strides."""
         fits = self.windows.window_px % self.stride == 0 and self.windows.stride_px % self.stride == 0
-        return self.windows.shared and fits
+        return self.windows.shared and fits and self.windows.input_px in (None, self.windows.window_px)
 
     def slot(self, shape: Size) -> tuple[Size, type[np.generic]]:
         """See :class:`microscope_qc.ml.tasks.base.Task`; a window fits into any slot."""
@@ -157,11 +159,53 @@ class SlidingTask(OnDevice[list[tuple[Tensor, Tensor]]]):
         seen = (min(size[0], side), min(size[1], side))
         parts = []
         for start in range(0, len(windows), per_pass):
-            chosen = torch.cat(windows[start : start + per_pass]).contiguous(memory_format=torch.channels_last)
-            parts.append(self.maps(chosen, seen))
+            chosen = self._as_learned(torch.cat(windows[start : start + per_pass]))
+            parts.append(self.maps(chosen.contiguous(memory_format=torch.channels_last), seen))
         maps = torch.cat(parts)
         maps = maps.view(len(rows), len(columns), batch, *maps.shape[1:]).permute(2, 0, 1, 3, 4, 5).contiguous()
         return maps.mean(dim=(4, 5)).permute(0, 3, 1, 2), maps
+
+    @torch.inference_mode()
+    def look(self, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """See a whole picture as one window.
+
+        Parameters
+        ----------
+        picture : ndarray, uint8 (h, w, 3)
+            Of any size; scaled to that of a window.
+
+        Returns
+        -------
+        confidences : ndarray of float32, (classes,)
+        maps : ndarray of float32, (n, rows, columns)
+            For :meth:`evidence`.
+
+        Raises
+        ------
+        ModelError
+            When the model computes values that are not numbers.
+        """
+        side = self.windows.input_px or self.windows.window_px
+        slot = np.empty((side, side, 3), self.slot((side, side))[1])
+        self.prepare(fitted(picture, side), slot)
+        slots, size = torch.from_numpy(slot)[None], (side, side)
+        images = self._normalised(slots, size) if slots.dtype == torch.uint8 else slots.to(self.device)
+        with autocast(self.device):
+            maps = self.maps(images.permute(0, 3, 1, 2), size)[0].float().cpu().numpy()
+        if not np.isfinite(maps).all():
+            raise not_numbers(self.card.name)
+        start = np.zeros(1, np.int64)
+        seen = Scores(1.0, start, start, maps.mean(axis=(1, 2))[:, None, None], maps, None)
+        return self.confidences(seen, size)[:, 0, 0], maps
+
+    def _as_learned(self, windows: Tensor) -> Tensor:
+        """Windows at the size at which the network has learned from whole pictures."""
+        side = self.windows.input_px
+        if side is None or side == self.windows.window_px:
+            return windows
+        return functional.interpolate(  # as :func:`fitted` does
+            windows, size=(side, side), mode="area" if side < self.windows.window_px else "bilinear"
+        )
 
     def results(self, output: NetworkOutput, size: Size) -> list[TileResult]:
         """See :class:`microscope_qc.ml.tasks.base.Task`."""

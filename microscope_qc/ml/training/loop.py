@@ -6,7 +6,7 @@ import copy
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -89,8 +89,9 @@ def train_network(
         settings = architecture(settings.network).suited(settings, dataset)
     else:
         start.require_fitting(settings)
-    needs_boxes = TASKS.get(architecture(settings.network).task).learns_from_boxes
-    if needs_boxes and sum(dataset.counts().values()) == 0:
+    task = TASKS.get(architecture(settings.network).task)
+    needs_boxes = task.learns_from_boxes
+    if needs_boxes and not task.examples(dataset):
         raise ModelError("The data set has no boxes.", hint="Draw some first.")
     if validation is None:
         known = start.parts if start is not None and start.parts.parts else read_parts(out)
@@ -99,7 +100,7 @@ def train_network(
             guard_px=_guard_px(dataset, settings.pixel_size_um), known=known,
         )  # fmt: skip
         dataset, validation = division.parts[DataPart.TRAIN], division.parts[DataPart.VALIDATION]
-        if needs_boxes and not all(sum(part.counts().values()) for part in (dataset, validation)):
+        if needs_boxes and not all(task.examples(part) for part in (dataset, validation)):
             raise ModelError("The data set is too small to hold out a part.", hint="Give a separate validation set.")
         yield Progress(0, 0, "steps", division.words)
         out.mkdir(parents=True, exist_ok=True)
@@ -107,7 +108,7 @@ def train_network(
     else:
         validation = validation.with_classes(dataset.classes)
     dataset = share_of(dataset, settings.data_share, seed=settings.seed)
-    if needs_boxes and not sum(dataset.counts().values()):
+    if needs_boxes and not task.examples(dataset):
         raise ModelError("There is no box in this share of the pictures.", hint="Learn from more of them.")
     out.mkdir(parents=True, exist_ok=True)
     training = _Training(dataset, validation, out, settings, start, end_now=end_now, tell=tell)
@@ -174,6 +175,7 @@ class _Training:
         torch.manual_seed(settings.seed)
         network: nn.Module = kind.build(kind.checked(settings.network_settings), len(dataset.classes))
         self.network = network.to(choose_device(settings.device)).to(memory_format=torch.channels_last)
+        self.network.train()  # a new network says that it is in training, but has not left out what stays as it is
         self.optimisers = self.recipe.optimisers(self.network)
         self.highest = [[float(group["lr"]) for group in optimiser.param_groups] for optimiser in self.optimisers]
         self.average = AveragedModel(self.network, multi_avg_fn=_average, use_buffers=True)
@@ -321,8 +323,9 @@ class _Training:
         if measured:
             yield Progress(course.step, course.steps, "steps", f"{course.words}: validation")
             begun, averaged = time.monotonic(), self.average.module
+            self.recipe.settle(averaged)
             report: Report = yield from _quietly(self.recipe.validate(averaged, self.validation))
-            row |= report.figures
+            row |= _known(report.figures)
             self.examples.show(self.recipe, averaged, epoch=course.passed, confidence=report.confidence)
             self.best.offer(
                 self.recipe.score(report), math.ceil(course.passed), averaged.state_dict(), last=course.done
@@ -347,7 +350,7 @@ class _Training:
         load_weights(network, self.out / WEIGHTS_NAME)
         report: Report = yield from _quietly(self.recipe.measure(network, self.validation))
         training = {
-            "settings": self.settings.model_dump(), "pictures": len(self.dataset.images),
+            "settings": self.settings.model_dump(mode="json"), "pictures": len(self.dataset.images),
             "boxes": self.dataset.counts(), "validation_images": len(self.validation.images),
             "best_epoch": self.best.epoch, "steps": steps, "minutes": round((time.monotonic() - self.began) / 60, 1),
             "left_out": self.dataset.left_out.counts(),
@@ -356,7 +359,7 @@ class _Training:
             training |= yield from self._about_start(self.start, training.get("backbone"))
         known = {
             "name": self.out.name, "trained_on": trained_on, "confidence": report.confidence,
-            "metrics": report.metrics(), "fingerprint": self.dataset.fingerprint(), "training": training,
+            "metrics": _known(report.metrics()), "fingerprint": self.dataset.fingerprint(), "training": training,
             "trained_at_um": _common_size(self.dataset),
         }  # fmt: skip
         card = ModelCard.model_validate(draft.model_dump() | known)
@@ -400,6 +403,15 @@ def _quietly(job: Job[Any]) -> Job[Any]:
         except StopIteration as stop:
             return stop.value
         yield Progress(0, 0, "", "validation")
+
+
+def _known(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Without figures that are not known, because nothing was divided by: a card holds none of them."""
+    return {
+        name: _known(value) if isinstance(value, Mapping) else value
+        for name, value in figures.items()
+        if not isinstance(value, float) or math.isfinite(value)
+    }
 
 
 def _write_curve(path: Path, curve: list[dict[str, float]]) -> None:

@@ -1,20 +1,26 @@
-"""What a detector sees while it learns: crops as its training draws them, as a picture of many or one by one."""
+"""What a network sees while it learns: crops as its training draws them, as a picture of many or one by one."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from microscope_qc.core.class_colours import class_colour
 from microscope_qc.core.defect_class import CLASS_SETS
 from microscope_qc.core.errors import InputError, ModelError
 from microscope_qc.core.jobs import Job, Progress
-from microscope_qc.ml.architectures.base import architecture
+from microscope_qc.ml.architectures.base import Architecture, architecture
+from microscope_qc.ml.architectures.recipe import TrainSettings
 from microscope_qc.ml.datasets.cleaning import cleaned
 from microscope_qc.ml.datasets.crops import CropSampler, TrainingCrop
+from microscope_qc.ml.datasets.records import Dataset
+from microscope_qc.ml.datasets.windows import TrainingWindow, WindowSampler
 from microscope_qc.ml.library import load_card
+from microscope_qc.ml.tasks.kinds import TASKS
 from microscope_qc.project import Project
 from microscope_qc.reports.contact_sheet import SheetCell, SheetMark, write_contact_sheet
 from microscope_qc.workflows.learning.from_project import is_project, only_slides
@@ -88,24 +94,50 @@ def preview_crops(
     if slide_ids is not None:
         data = only_slides(data, paths, slide_ids)
     data = yield from cleaned(data, keep_bad=keep_bad)
-    data = learned_classes(to_learn_from(data)[0])
-    if not sum(data.counts().values()):
-        raise ModelError("The data set has no boxes.", hint="Draw some first.")
     kind = architecture(chosen.network)
+    learns = TASKS.get(kind.task)
+    data = learned_classes(to_learn_from(data)[0], of_pictures=learns.learns_from_pictures)
+    if not learns.examples(data):
+        raise ModelError("The data set has no boxes.", hint="Draw some first.")
     if chosen.pixel_size_um is None:
         chosen = chosen.model_copy(update={"pixel_size_um": common_pixel_size(data)})
     if start is None:
         chosen = kind.suited(chosen, data)
-    sampler = CropSampler(
-        data, side=chosen.crop_px, model_um=chosen.pixel_size_um, seed=chosen.seed, augment=chosen.augment,
-        paste=chosen.paste, most_bytes=0, stride_px=kind.stride_px(kind.checked(chosen.network_settings)),
-    )  # fmt: skip
+    drawn = _crops_of(kind, chosen, data)
     steps = -(-count // chosen.batch)
     crops: list[TrainingCrop] = []
     for step in range(draw * steps, (draw + 1) * steps):
         yield Progress(len(crops), count, "crops", "drawing crops")
-        crops += sampler.batch(step, min(chosen.batch, count - len(crops)))
+        crops += drawn(step, min(chosen.batch, count - len(crops)))
     return CropPreview(crops, data.classes, _colours(paths, data.classes))
+
+
+def _crops_of(
+    kind: Architecture[Any], chosen: TrainSettings, data: Dataset
+) -> Callable[[int, int], list[TrainingCrop]]:
+    """Draws the crops of a step; a window of a classifier is one whole box where it shows a defect."""
+    stride_px = kind.stride_px(kind.checked(chosen.network_settings))
+    if kind.task != "classify":
+        return CropSampler(
+            data, side=chosen.crop_px, model_um=chosen.pixel_size_um, seed=chosen.seed, augment=chosen.augment, paste=chosen.paste,
+            most_bytes=0, stride_px=stride_px,
+        ).batch  # fmt: skip
+    windows = WindowSampler(
+        data, side=chosen.crop_px, model_um=chosen.pixel_size_um, seed=chosen.seed, sampling=chosen.sampling, most_bytes=0,
+        stride_px=stride_px, rotate=len(data.classes) > 1, largest_scale=max(chosen.scales),
+    )  # fmt: skip
+
+    def draw(step: int, count: int) -> list[TrainingCrop]:
+        return [_as_crop(window, none=len(data.classes)) for window in windows.batch(step, count)]
+
+    return draw
+
+
+def _as_crop(window: TrainingWindow, *, none: int) -> TrainingCrop:
+    side, nothing = float(len(window.pixels)), np.zeros((0, 4))
+    if window.label == none:
+        return TrainingCrop(window.pixels, nothing, np.zeros(0, np.int64), nothing)
+    return TrainingCrop(window.pixels, np.array([[0.0, 0.0, side, side]]), np.array([window.label]), nothing)
 
 
 def write_preview(path: Path | str, preview: CropPreview) -> Path:

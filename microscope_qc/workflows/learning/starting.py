@@ -54,11 +54,11 @@ def require_start(card: ModelCard, task: str) -> None:
     require_startable(card)
 
 
-def name_to_start_from(model: str, task: str = "detect") -> str:
-    """The name of a model that a training for a task can start from; "" where it cannot."""
+def startable(model: str) -> tuple[str, str]:
+    """The name of a model that a training can start from, and the task that it is for; "" where none can."""
     try:
         card = load_card(model)
-        require_start(card, task)
+        require_startable(card)
     except MicroscopeQCError:
-        return ""
-    return str(card.name)
+        return "", ""
+    return str(card.name), str(card.task)

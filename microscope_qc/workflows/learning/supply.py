@@ -152,6 +152,8 @@ def outcome(metrics: dict[str, object], *, pictures: int, start: object = None) 
     start
         What its card says of the model that it started from.
     """
+    if "auroc" in metrics:
+        return [_of_windows(metrics), *_known_to_start(start)]
     truth, finds = (int(_number(metrics.get(name))) for name in ("truth", "finds"))
     found_any = _number(metrics.get("map50")) > 0 and (finds or "finds" not in metrics)
     if not found_any:
@@ -168,6 +170,15 @@ def outcome(metrics: dict[str, object], *, pictures: int, start: object = None) 
     if truth < ENOUGH_OF_CLASS * 2:
         said.append("So few defects say little: see what it finds on a slide before you rely on it.")
     return said
+
+
+def _of_windows(metrics: dict[str, object]) -> str:
+    """How good a classifier of windows or pictures is."""
+    count, truth = (int(_number(metrics.get(name))) for name in ("count", "truth"))
+    named = (("accuracy", "accuracy"), ("f1", "F1"), ("auroc", "AUROC"))
+    figures = [f"{words} {_with_interval(metrics, name)}" for name, words in named if name in metrics]
+    of = f"{things(count, 'window or picture', 'windows or pictures')}, {truth} with a defect"
+    return f"Measured on {of}, that it did not learn from: {', '.join(figures)}."
 
 
 def _known_to_start(start: object) -> list[str]:

@@ -12,12 +12,13 @@ from typing import Any
 from microscope_qc.core.errors import InputError, MicroscopeQCError, ModelError
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.core.wording import listed, pixel_size_text, significant_text, things
-from microscope_qc.ml.architectures.base import architecture, trainable
-from microscope_qc.ml.architectures.recipe import TrainSettings
+from microscope_qc.ml.architectures.base import Architecture, architecture, trainable
+from microscope_qc.ml.architectures.recipe import OF_CLASSIFIERS, TrainSettings
 from microscope_qc.ml.cards import CARD_NAME, ModelCard, first_problem
 from microscope_qc.ml.datasets import Dataset
 from microscope_qc.ml.datasets.cleaning import cleaned
 from microscope_qc.ml.datasets.stored import place_from, read_datasets_of, write_datasets
+from microscope_qc.ml.tasks.kinds import TASKS
 from microscope_qc.ml.training import CHECKPOINT_NAME
 from microscope_qc.ml.training.start import START_NAME, StartModel
 from microscope_qc.workflows.learning.from_project import is_project, only_slides
@@ -134,7 +135,10 @@ def prepare(
 ) -> Job[Prepared]:
     """Read what a training learns from; see :func:`train`."""
     yield Progress(0, 0, "steps", "reading the data set")
-    data, held = yield from _read(dataset, validation, chosen.pixel_size_um, slide_ids, tell, keep_bad=keep_bad)
+    data, held = yield from _read(
+        dataset, validation, chosen.pixel_size_um, slide_ids, tell, keep_bad=keep_bad,
+        of_pictures=TASKS.get(architecture(chosen.network).task).learns_from_pictures,
+    )  # fmt: skip
     if chosen.pixel_size_um is None:
         chosen = chosen.model_copy(update={"pixel_size_um": common_pixel_size(data)})
     said = [] if begun is None else begun.sentences(data.classes, chosen.pixel_size_um)
@@ -215,6 +219,7 @@ def _read(
     tell: Callable[[str], None],
     *,
     keep_bad: bool,
+    of_pictures: bool,
 ) -> Job[tuple[Dataset, Dataset | None]]:
     """What is learned from, and what is validated on where that is set aside."""
     for path in _paths(dataset):
@@ -230,7 +235,7 @@ def _read(
     data, held, told = to_learn_from(data, held)
     for sentence in told:
         tell(sentence)
-    data = learned_classes(data, tell)
+    data = learned_classes(data, tell, of_pictures=of_pictures)
     if held is not None:
         held, others = held.known_to(data.classes)
         for sentence in other_classes(others):
@@ -276,14 +281,20 @@ def _paths(dataset: Path | str | Sequence[Path | str]) -> list[Path]:
     return [Path(dataset)] if isinstance(dataset, (str, Path)) else [Path(path) for path in dataset]
 
 
-def learned_classes(data: Dataset, tell: Callable[[str], None] = lambda sentence: None) -> Dataset:
-    """Without the classes of which there is no box: a model that lists them would seem to look for them."""
-    counts = data.counts()
+def learned_classes(
+    data: Dataset, tell: Callable[[str], None] = lambda sentence: None, *, of_pictures: bool = False
+) -> Dataset:
+    """Without the classes of which there is no box: a model that lists them would seem to look for them.
+
+    Where ``of_pictures`` a picture that has the class as a whole is enough.
+    """
+    pictures = data.pictures_by_class() if of_pictures else {}
+    counts = {code: count + pictures.get(code, 0) for code, count in data.counts().items()}
     without = [code for code, count in counts.items() if not count]
     if not without or len(without) == len(counts):
         return data
     classes = "this class" if len(without) == 1 else "these classes"
-    tell(f"There is no box of {listed(without)}: the model does not learn {classes}.")
+    tell(f"There is no {'picture' if pictures else 'box'} of {listed(without)}: the model does not learn {classes}.")
     return data.known_to([code for code, count in counts.items() if count])[0]
 
 
@@ -319,6 +330,7 @@ def train_settings(
         network, settings = network or begun.card.architecture, settings_from(begun.card, settings)
     kind = architecture(_network(task, network))
     given = {name: value for name, value in settings.items() if value is not None}
+    _require_used(given, kind)
     try:
         chosen = TrainSettings(network=kind.name, **{**kind.defaults, **given})
     except ValidationError as error:
@@ -329,6 +341,22 @@ def train_settings(
     if begun is not None:
         begun.require_fitting(chosen)
     return chosen
+
+
+def _require_used(given: Mapping[str, Any], kind: Architecture[Any]) -> None:
+    """Refuse settings that would change nothing."""
+    useless = sorted(OF_CLASSIFIERS & set(given))
+    if useless and kind.task != "classify":
+        raise InputError(
+            f"Only classifiers have the setting {useless[0]}; {kind.name} is {TASKS.get(kind.task).model}.",
+            hint="Leave it out, or train a classifier (--task classify on the command line).",
+        )
+    loss = given.get("loss", "cross-entropy")
+    for name, losses in (("alpha", ("weighted", "focal")), ("gamma", ("focal",))):
+        if name in given and loss not in losses:
+            raise InputError(
+                f"The loss {loss} has no {name}.", hint=f"Choose {' or '.join(losses)} (--loss on the command line)."
+            )
 
 
 def common_pixel_size(dataset: Dataset) -> float | None:

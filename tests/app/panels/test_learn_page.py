@@ -378,3 +378,40 @@ def test_one_that_found_nothing_says_so_and_what_to_do() -> None:
     assert said[0] == "It found nothing of the 12 defects that were kept apart to measure it."
     assert "Let it learn for longer" in said[1]
     assert "So few defects" in outcome({"map50": 0.5, "truth": 12, "finds": 9}, pictures=2)[-1]
+
+
+def test_a_classifier_is_trained_with_its_own_settings(page: Any, project: Any, qtbot: Any, trainer: Trainer) -> None:
+    form = page.settings
+    press(form.fold)
+    shows(qtbot, form.paste.isVisible)
+    assert not form.loss.isVisible() and form.crop.currentData() == 384
+    QTest.keyClick(form.start.network, Qt.Key.Key_Home)
+    for _ in range(form.start.network.findData("resnet50")):
+        QTest.keyClick(form.start.network, Qt.Key.Key_Down)
+    assert form.start.network.currentText() == "Classifier: ResNet-50"
+    assert form.loss.isVisible() and form.sampling.isVisible() and not form.paste.isVisible()
+    assert form.crop.currentData() == 256
+    form.loss.setCurrentIndex(form.loss.findData("focal"))
+    confirm(project, 6)
+    shows(qtbot, page.train.isEnabled)
+    press(page.train)
+    shows(qtbot, lambda: trainer.folders)
+    request = read_request(trainer.folders[0])
+    assert (request.task, request.network) == ("classify", "resnet50")
+    assert request.settings == {"minutes": 20.0, "loss": "focal", "sampling": "recrop"}
+    shows(qtbot, lambda: page.score.title == "Score (F1)")
+    trainer.may_end.set()
+    shows(qtbot, lambda: not page.run.running)
+
+
+def test_a_classifier_in_use_is_a_start_for_classifiers(page: Any, project: Any, qtbot: Any, tmp_path: Path) -> None:
+    project.models.use(str(untrained_classifier(tmp_path / "windows")), name="windows")
+    form = page.settings.start
+    form.network.setCurrentIndex(form.network.findData("light"))
+    shows(qtbot, lambda: "The model in use (windows)" in start_choices(page))
+    choose_start(page, qtbot, "(windows)")
+    asked = page.settings.asked()
+    assert (asked["task"], asked["network"]) == ("classify", None)
+    assert asked["settings"]["start"] == str(tmp_path / "windows")
+    form.network.setCurrentIndex(form.network.findData("lite0"))
+    assert "The model in use (windows)" not in start_choices(page)

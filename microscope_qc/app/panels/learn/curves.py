@@ -37,10 +37,12 @@ class CurveChart(QWidget):
         """Qt: wide and low."""
         return QSize(300, 150)
 
-    def show_points(self, points: Points) -> None:
-        """Draw other points (epoch, value)."""
-        if points != self.points:
-            self.points = points
+    def show_points(self, points: Points, *, title: str = "") -> None:
+        """Draw other points (epoch, value), under another title where one is given."""
+        title = title or self.title
+        if points != self.points or title != self.title:
+            self.points, self.title = points, title
+            self.setAccessibleName(title)
             last = f"{points[-1][1]:.3f}" if points else ""
             self.setToolTip(f"{self.title} after epoch {points[-1][0]:g}: {last}" if points else "")
             self.update()

@@ -22,7 +22,7 @@ from microscope_qc.app.widgets.job_bar import JobBar
 from microscope_qc.app.widgets.parts import column_of, heading, note, scrolled, sentence
 from microscope_qc.core.wording import duration_text, elapsed_text
 from microscope_qc.workflows.learning.request import Training, TrainingState
-from microscope_qc.workflows.learning.starting import name_to_start_from
+from microscope_qc.workflows.learning.starting import startable
 from microscope_qc.workflows.learning.supply import outcome
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 SIDE_PX = 344
 GAP_PX = 6
 _READY = "Press Train: it takes as long as you allow, and can be paused at any time."
+_MAP50, _F1 = "Score (mAP50)", "Score (F1)"
 _FIRST = "After the first epoch, the curves and some places that it does not learn from are shown here."
 
 
@@ -71,7 +72,7 @@ class LearnPage(QWidget):
         self.go_on, self.verdict = QPushButton("Continue"), Verdict(session, measuring)
         self.bar, self.story = JobBar(), sentence()
         self.title, self.result, self.notes = heading(""), sentence(), note()
-        self.loss, self.score = CurveChart("Loss"), CurveChart("Score (mAP50)", highest=1.0)
+        self.loss, self.score = CurveChart("Loss"), CurveChart(_MAP50, highest=1.0)
         self.examples = ExampleGrid()
         self.legend = note("Outlined: what is there. Dashed: what the model finds, with its confidence.")
         self.preview: PreviewDialog | None = None
@@ -205,7 +206,8 @@ class LearnPage(QWidget):
     def _show_training(self, training: Training | None) -> None:
         curve = [] if training is None else training.curve
         self.loss.show_points(column(curve, "loss"))
-        self.score.show_points(column(curve, "map50"))
+        classifies = training is not None and training.request.task == "classify"
+        self.score.show_points(column(curve, "f1" if classifies else "map50"), title=_F1 if classifies else _MAP50)
         for part in (self.loss, self.score):
             part.setVisible(training is not None)
         colours = {one.code: one.colour for one in self._session.classes}
@@ -240,12 +242,12 @@ class LearnPage(QWidget):
         project = self._session.project
         model = "" if project is None else project.models.argument
 
-        def take(name: str) -> None:
+        def take(found: tuple[str, str]) -> None:
             if self._session.project is project and project is not None and project.models.argument == model:
-                self.settings.start.offer_model(name, model)
+                self.settings.start.offer_model(found[0], model, found[1])
 
         if model:
-            self._jobs.call(lambda: name_to_start_from(model), take)
+            self._jobs.call(lambda: startable(model), take)
         else:
             self.settings.start.offer_model("", "")
 

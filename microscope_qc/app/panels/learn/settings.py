@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,13 @@ if TYPE_CHECKING:
 
 MINUTES = 20
 CROPS_PX = (256, 384, 512, 768)
+_LOSSES = {
+    "cross-entropy": "All examples alike", "weighted": "Rare classes count more", "focal": "Hard examples count more",
+}  # fmt: skip
+_SAMPLINGS = {
+    "recrop": "Rare classes cut at other places", "over": "Rare classes repeated", "under": "Frequent classes left out",
+    "as-is": "As many as there are",
+}  # fmt: skip
 
 
 class TrainSettingsForm(QWidget):
@@ -59,8 +67,7 @@ class TrainSettingsForm(QWidget):
         for side in CROPS_PX:
             self.crop.addItem(f"{side} px", side)
         self.crop.setToolTip("Side of the pictures that it learns from: more than the largest defect")
-        self._crop = defaults["crop_px"]
-        self.crop.setCurrentIndex(self.crop.findData(self._crop))
+        self._usual_crop = self._crop = int(defaults["crop_px"])
         self.paste = QSpinBox()
         self.paste.setRange(0, 100)
         self.paste.setSingleStep(10)
@@ -71,10 +78,13 @@ class TrainSettingsForm(QWidget):
         )
         self._paste = round(100 * defaults["paste"])
         self.paste.setValue(self._paste)
+        self.loss, self.sampling = _choice(_LOSSES), _choice(_SAMPLINGS)
+        self.loss.setToolTip("How much each example counts")
+        self.sampling.setToolTip("How many examples of each class it sees")
         self.preview = QPushButton("Preview…")
         self.preview.clicked.connect(self.preview_requested)
         self.body = QWidget()
-        form = QFormLayout(self.body)
+        form = self._form = QFormLayout(self.body)
         form.setContentsMargins(0, 0, 0, 0)
         form.addRow("Name", self.name)
         form.addRow("Time limit", self.minutes)
@@ -84,6 +94,8 @@ class TrainSettingsForm(QWidget):
         form.addRow(self.keep_bad)
         form.addRow("Crops", self.crop)
         form.addRow("Paste defects", self.paste)
+        form.addRow("Examples", self.sampling)
+        form.addRow("Loss", self.loss)
         head = QHBoxLayout()
         head.addWidget(self.fold)
         head.addStretch(1)
@@ -93,6 +105,8 @@ class TrainSettingsForm(QWidget):
         column.addLayout(head)
         column.addWidget(self.body)
         self._on_folded(False)
+        self.start.network.currentIndexChanged.connect(self._on_network_changed)
+        self._on_network_changed()
 
     def suggest_name(self, project: Path | None) -> None:
         """Propose the name of the project where the user has entered none."""
@@ -105,10 +119,31 @@ class TrainSettingsForm(QWidget):
         settings: dict[str, Any] = {"minutes": float(self.minutes.value()), **asked["settings"]}
         if self.crop.currentData() != self._crop:
             settings["crop_px"] = self.crop.currentData()
-        if self.paste.value() != self._paste:
+        if self.start.kind.task == "classify":
+            settings |= {"sampling": self.sampling.currentData(), "loss": self.loss.currentData()}
+        elif self.paste.value() != self._paste:
             settings["paste"] = self.paste.value() / 100
         return {**asked, "settings": settings, "keep_bad": self.keep_bad.isChecked()}
+
+    def _on_network_changed(self) -> None:
+        """Show the settings that the network has, with its own defaults."""
+        kind = self.start.kind
+        self._crop = int(kind.defaults.get("crop_px", self._usual_crop))
+        if self.crop.findData(self._crop) < 0:
+            self.crop.addItem(f"{self._crop} px", self._crop)
+        self.crop.setCurrentIndex(self.crop.findData(self._crop))
+        self._form.setRowVisible(self.paste, kind.task != "classify")
+        for row in (self.sampling, self.loss):
+            self._form.setRowVisible(row, kind.task == "classify")
 
     def _on_folded(self, shown: bool) -> None:
         self.body.setVisible(shown)
         self.fold.setIcon(theme.icon("chevron-down" if shown else "chevron-right"))
+
+
+def _choice(words: Mapping[str, str]) -> QComboBox:
+    """A list of words, with what they stand for as data."""
+    made = QComboBox()
+    for value, text in words.items():
+        made.addItem(text, value)
+    return made

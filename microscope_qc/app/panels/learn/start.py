@@ -23,6 +23,8 @@ _ABOUT = {
     RANDOM: "Needs far more labels.",
 }
 """When each start is good."""
+_BEFORE = {"classify": "Classifier: "}
+"""What stands before the networks of a task."""
 _FILES = "Weights (*.safetensors *.pth *.pt *.bin)"
 
 
@@ -38,6 +40,7 @@ class StartChoice(QObject):
     def __init__(self, settings: AppSettings, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._settings, self._name, self._model, self._file = settings, "", "", ""
+        self._task = ""  # of that model
         self._kinds: dict[str, Architecture[Any]] = {}
         self.network, self.start_from, self.about = QComboBox(), QComboBox(), note()
         for box in (self.network, self.start_from):
@@ -46,7 +49,7 @@ class StartChoice(QObject):
         for kinds in trainable().values():
             for kind in kinds:
                 self._kinds[kind.name] = kind
-                self.network.addItem(kind.title, kind.name)
+                self.network.addItem(f"{_BEFORE.get(kind.task, '')}{kind.title}", kind.name)
         self.network.setToolTip("The first one is best for most; the published ones are there to be compared with it")
         self.network.currentIndexChanged.connect(self._fill)
         self.start_from.activated.connect(self._on_start_chosen)
@@ -57,16 +60,17 @@ class StartChoice(QObject):
         """The network."""
         return self._kinds[self.network.currentData()]
 
-    def offer_model(self, name: str, model: str) -> None:
-        """Offer a model to start from, with its name and what the workflow identifies it by; "" offers none."""
-        self._name, self._model = name, model
+    def offer_model(self, name: str, model: str, task: str = "") -> None:
+        """Offer a model for a task to start from, with its name and what the workflow identifies it by; "" for none."""
+        self._name, self._model, self._task = name, model, task
         self._fill()
 
     def asked(self) -> dict[str, Any]:
         """Task, network and settings of a training as they are chosen."""
         start, settings = self.start_from.currentData(), dict[str, Any]()
         if start == IN_USE:
-            return {"network": None, "settings": {"start": self._model}}  # the network is that model's
+            # the network is that model's
+            return {"task": self._task, "network": None, "settings": {"start": self._model}}
         if start == FILE:
             settings["network_settings"] = {"backbone": self._file}
         elif start == RANDOM and self._backbone() not in (None, "random"):
@@ -82,7 +86,7 @@ class StartChoice(QObject):
         starts = {}
         if backbone == "imagenet":
             starts[BACKBONE] = "A network that has seen a million photographs (ImageNet)"
-        if self._name:
+        if self._name and self._task == self.kind.task:
             starts[IN_USE] = f"The model in use ({self._name})"
         if backbone is not None:
             starts[FILE] = f"A file of weights ({Path(self._file).name})" if self._file else "A file of weights…"

@@ -84,7 +84,8 @@ class Verdict(QWidget):
         current = None if project is None else project.models.current
         used = project is not None and project.models.argument == str(self._folder)
         busy = self._measuring.handle is not None
-        self.compare.setVisible(current is not None and not used)
+        boxes = self._card is not None and self._card.task == "detect"  # others cannot be compared
+        self.compare.setVisible(current is not None and not used and boxes)
         for button in (self.evaluate, self.compare):
             button.setEnabled(not busy)
         self.use.setEnabled(self._session.can_write and not used)

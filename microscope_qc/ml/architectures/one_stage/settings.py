@@ -16,7 +16,7 @@ class OneStageSettings(NetworkSettings):
     Attributes
     ----------
     backbone
-        Weights that the backbone starts from: "imagenet", "random", or a safetensors file. Only training uses it.
+        Weights that the backbone starts from: "imagenet", "random", or a file of timm. Only training uses it.
     frozen
         Stages of the backbone that keep these weights; they see edges and textures that are the same everywhere. None
         of one that starts from random weights.

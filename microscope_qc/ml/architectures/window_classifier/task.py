@@ -31,6 +31,11 @@ class WindowTask(SlidingTask):
         stride = folded.stride
         super().__init__(card, folded, device=device, threshold=threshold, stride=stride, place_px=stride)
 
+    @property
+    def shares(self) -> bool:
+        """See :class:`SlidingTask`."""
+        return super().shares and cast(WindowClassifier, self._network).aligned
+
     def plain(self) -> Callable[[Tensor], object]:
         """Class maps of images."""
         return cast(WindowClassifier, self._network).maps

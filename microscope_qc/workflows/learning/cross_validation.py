@@ -1,0 +1,243 @@
+"""Cross-validation: the same training several times, each measured on another part, for one or many settings."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from microscope_qc.core.errors import InputError
+from microscope_qc.core.files import atomic_write
+from microscope_qc.core.jobs import Job, Progress
+from microscope_qc.core.sheets import write_sheet
+from microscope_qc.core.wording import listed
+from microscope_qc.ml.architectures.base import architecture
+from microscope_qc.ml.architectures.recipe import TrainSettings
+from microscope_qc.ml.cards import CARD_NAME, ModelCard, read_card
+from microscope_qc.ml.datasets import Dataset
+from microscope_qc.ml.datasets.folds import folds_of
+from microscope_qc.ml.training.start import StartModel
+from microscope_qc.workflows.learning.starting import chosen_start
+from microscope_qc.workflows.learning.train import prepare, train_settings
+
+RESULT_NAME, TABLE_NAME = "folds.json", "folds.csv"
+FOLDS, MOST_FOLDS = 5, 100
+FIGURES = {
+    "map50": "mAP50", "accuracy": "accuracy", "precision": "precision", "recall": "recall", "f1": "F1",
+    "auroc": "AUROC", "auprc": "AUPRC",
+}  # fmt: skip
+CHOSEN_ON_IT = (
+    "Each network was ended, and its default confidence chosen, by the part that it is measured on: on pictures that "
+    "played no part in that, expect a little less."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FoldFigures:
+    """Figures of all folds with the same settings.
+
+    Attributes
+    ----------
+    settings
+        Those that were varied.
+    figures
+        Values of each fold by the name of the figure; NaN where one is not known.
+    """
+
+    settings: Mapping[str, Any]
+    figures: Mapping[str, Sequence[float]]
+
+    @property
+    def words(self) -> str:
+        """``alpha 3, gamma 2``; "" where nothing was varied."""
+        return ", ".join(f"{name} {_short(value)}" for name, value in self.settings.items())
+
+    def mean(self, name: str) -> float:
+        """Of the folds where the figure is known."""
+        known = self._known(name)
+        return float(known.mean()) if len(known) else float("nan")
+
+    def spread(self, name: str) -> float:
+        """Standard deviation over the folds; NaN of fewer than two."""
+        known = self._known(name)
+        return float(known.std(ddof=1)) if len(known) > 1 else float("nan")
+
+    def _known(self, name: str) -> np.ndarray:
+        values = np.array(self.figures[name], float)
+        known: np.ndarray = values[np.isfinite(values)]
+        return known
+
+
+@dataclass(frozen=True, slots=True)
+class CrossValidation:
+    """The result: one row for each choice of settings."""
+
+    network: str
+    folds: int
+    pictures: int
+    rows: list[FoldFigures]
+
+    def document(self) -> dict[str, Any]:
+        """Everything, as values that JSON can store; None for what is not known."""
+        return {
+            "network": self.network, "folds": self.folds, "pictures": self.pictures, "note": CHOSEN_ON_IT,
+            "rows": [
+                {
+                    "settings": dict(row.settings),
+                    "figures": {
+                        name: {"mean": _known(row.mean(name)), "sd": _known(row.spread(name)),
+                               "folds": [_known(value) for value in values]}
+                        for name, values in row.figures.items()
+                    },
+                }
+                for row in self.rows
+            ],
+        }  # fmt: skip
+
+    def table(self) -> tuple[list[str], list[list[str | float | None]]]:
+        """A heading, and the mean and the standard deviation of each figure for each choice of settings."""
+        varied = list(dict.fromkeys(name for row in self.rows for name in row.settings))
+        names = list(dict.fromkeys(name for row in self.rows for name in row.figures))
+        header = [*varied, *(part for name in names for part in (name, f"{name}_sd"))]
+        lines: list[list[str | float | None]] = []
+        for row in self.rows:
+            numbers = [_known(value) for name in names for value in (row.mean(name), row.spread(name))]
+            lines.append([*(_short(row.settings.get(name, "")) for name in varied), *numbers])
+        return header, lines
+
+    def words(self) -> list[str]:
+        """Lines to show the user."""
+        lines = [f"{self.network}, {self.folds} folds of {self.pictures} pictures, mean ± standard deviation:"]
+        for row in self.rows:
+            said = [f"{words} {_with_spread(row, name)}" for name, words in FIGURES.items() if name in row.figures]
+            lines.append("  " + ": ".join(filter(None, (row.words, "  ".join(said)))))
+        return [*lines, CHOSEN_ON_IT]
+
+
+def cross_validate(
+    dataset: Path | str | Sequence[Path | str],
+    out: Path | str,
+    *,
+    folds: int = FOLDS,
+    grid: Mapping[str, Sequence[Any]] | None = None,
+    task: str = "classify",
+    network: str | None = None,
+    start: Path | str | None = None,
+    slide_ids: Collection[int] | None = None,
+    keep_bad: bool = False,
+    tell: Callable[[str], None] = lambda sentence: None,
+    **settings: Any,
+) -> Job[CrossValidation]:
+    """Train on all folds but one, and measure on that, in turn; an interrupted one is continued.
+
+    Parameters
+    ----------
+    dataset, task, network, start, slide_ids, keep_bad, tell, settings
+        As for :func:`microscope_qc.workflows.learning.train.train`. What is kept for the test is left aside.
+    out
+        Folder for the models, and for the result as ``folds.json`` and ``folds.csv``.
+    grid
+        Values of settings that are varied: all their combinations are tried with the same folds. The loss is then the
+        one that has them, unless it is given.
+
+    Raises
+    ------
+    InputError
+        When a setting is wrong, or ``out`` contains other trainings.
+    ExchangeError, ModelError
+        When the data set cannot be used, or divided into so many folds.
+    """
+    if not 2 <= folds <= MOST_FOLDS:
+        raise InputError(f"There can be 2 to {MOST_FOLDS} folds, not {folds}.")
+    target, varied = Path(out), dict(grid or {})
+    if settings.get("loss") is None:
+        settings["loss"] = "focal" if "gamma" in varied else "weighted" if "alpha" in varied else None
+    begun = None if start is None else chosen_start(start, target)
+    chosen = [
+        (combination, train_settings(task, network, {**settings, **combination}, begun))
+        for combination in (dict(zip(varied, values, strict=True)) for values in itertools.product(*varied.values()))
+    ]
+    read = yield from prepare(dataset, None, chosen[0][1], begun, slide_ids, tell, keep_bad=keep_bad)
+    data = replace(read.data, images=[*read.data.images, *(read.held.images if read.held is not None else ())])
+    parts = folds_of(data, folds, seed=chosen[0][1].seed)
+    rows = []
+    for number, (combination, wanted) in enumerate(chosen):
+        asked = wanted.model_copy(update={"pixel_size_um": read.settings.pixel_size_um})
+        row = FoldFigures(combination, {})
+        folder = target / (row.words or "folds")
+        cards = []
+        for fold, (learned, measured) in enumerate(parts):
+            done = number * folds + fold
+            name = f"{row.words}{', ' if row.words else ''}fold {fold + 1} of {folds}"
+            job = _fold(folder / f"fold {fold + 1}", learned, measured, asked, begun)
+            cards.append((yield from _told(job, done, len(chosen) * folds, name)))
+        rows.append(replace(row, figures=_figures(cards)))
+    result = CrossValidation(chosen[0][1].network, folds, len(data.images), rows)
+    atomic_write(target / RESULT_NAME, json.dumps(result.document(), ensure_ascii=False, indent=1) + "\n")
+    write_sheet(target / TABLE_NAME, *result.table())
+    return result
+
+
+def _fold(
+    folder: Path, learned: Dataset, measured: Dataset, settings: TrainSettings, begun: StartModel | None
+) -> Job[ModelCard]:
+    """Train one fold, unless it was trained before."""
+    from microscope_qc.ml.training.loop import train_network
+
+    if (folder / CARD_NAME).exists():
+        card = read_card(folder)
+        used = settings if begun is not None else architecture(settings.network).suited(settings, learned)
+        same = card.training.get("settings") == used.model_dump(mode="json")
+        if not same or card.fingerprint != learned.fingerprint():
+            raise InputError(
+                f"{folder.parent.parent} contains a cross-validation of other data or settings.",
+                hint="Choose another folder.",
+            )
+        return card
+    return (yield from train_network(learned, folder, settings, validation=measured, start=begun))
+
+
+def _told(job: Job[ModelCard], done: int, total: int, name: str) -> Job[ModelCard]:
+    """The same job, with the progress of all."""
+    try:
+        while True:
+            try:
+                progress = next(job)
+            except StopIteration as end:
+                card: ModelCard = end.value
+                return card
+            yield Progress(done + progress.fraction, total, "trainings", f"{name}: {progress.note}")
+    finally:
+        job.close()
+
+
+def _figures(cards: Sequence[ModelCard]) -> dict[str, list[float]]:
+    names = [name for name in FIGURES if any(name in card.metrics for card in cards)]
+    return {name: [_number(card.metrics.get(name)) for card in cards] for name in names}
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else float("nan")
+
+
+def _known(value: float) -> float | None:
+    return round(value, 5) if np.isfinite(value) else None
+
+
+def _with_spread(row: FoldFigures, name: str) -> str:
+    mean, spread = row.mean(name), row.spread(name)
+    if np.isnan(mean):
+        return "–"
+    return f"{mean:.3f}" + ("" if np.isnan(spread) else f" ± {spread:.3f}")
+
+
+def _short(value: Any) -> str:
+    """A value of a setting, as it stands in the name of a folder."""
+    if isinstance(value, Mapping):
+        return listed([f"{code} {weight:g}" for code, weight in value.items()])
+    return f"{value:g}" if isinstance(value, int | float) else str(value)
