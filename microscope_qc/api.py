@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from microscope_qc.core.jobs import run_job
-from microscope_qc.project import Project
+from microscope_qc.workflows.open import opened_in_turn
 
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["statistics"]
+__all__ = ["compare_batches", "statistics", "verdicts"]
 
 
 def statistics(*projects: Path | str, by: Sequence[str] = ()) -> pandas.DataFrame:
@@ -42,11 +42,62 @@ def statistics(*projects: Path | str, by: Sequence[str] = ()) -> pandas.DataFram
     from microscope_qc.workflows.results.grouping import statistics_by
     from microscope_qc.workflows.results.grouping_text import group_records
 
-    return pd.DataFrame(list(group_records(run_job(statistics_by(_opened(projects), by)))))
+    return pd.DataFrame(list(group_records(run_job(statistics_by(opened_in_turn(projects), by)))))
 
 
-def _opened(paths: Sequence[Path | str]) -> Iterator[Project]:
-    """Each project, open while its turn lasts."""
-    for path in paths:
-        with Project.open(path, write=False) as project:
-            yield project
+def compare_batches(*projects: Path | str, by: Sequence[str], reference: str | None = None) -> pandas.DataFrame:
+    """Return ratios of densities of groups of slides, as ``compare-batches`` has them.
+
+    Parameters
+    ----------
+    by
+        Fields of specimens, ``slide`` or ``project``.
+    reference
+        The group that all others are compared with; None compares each with each.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row for each class, class group and all classes, and pair of groups: ``second`` by ``first``, with its
+        interval (95 %), and ``p_corrected`` for all comparisons of its kind.
+
+    Raises
+    ------
+    MicroscopeQCError
+        When a project cannot be opened, there is no such field or group, or only one group.
+    """
+    import pandas as pd
+
+    from microscope_qc.workflows.results import batches
+    from microscope_qc.workflows.results.batches_text import ratio_records
+
+    job = batches.compare_batches(opened_in_turn(projects), by, reference=reference)
+    return pd.DataFrame(list(ratio_records(run_job(job))))
+
+
+def verdicts(*projects: Path | str, by: Sequence[str], limits: Path | str) -> pandas.DataFrame:
+    """Return what acceptance limits say of groups of slides and of each slide, as ``compare-batches --limits`` does.
+
+    Parameters
+    ----------
+    limits
+        A table, see :func:`microscope_qc.workflows.results.batches.read_limits`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row for each limit and group, and for each limit and slide: ``pass``, ``fail`` or ``undecided``, why, and
+        the numbers of the findings that decide.
+
+    Raises
+    ------
+    MicroscopeQCError
+        When a project or the table cannot be read, or there is no such field or class.
+    """
+    import pandas as pd
+
+    from microscope_qc.workflows.results import batches
+    from microscope_qc.workflows.results.batches_text import verdict_records
+
+    job = batches.compare_batches(opened_in_turn(projects), by, limits=batches.read_limits(limits))
+    return pd.DataFrame(list(verdict_records(run_job(job))))

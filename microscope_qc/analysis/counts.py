@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from microscope_qc.core.arrays import Ints
+from microscope_qc.core.arrays import Floats, Ints
 
 LEVEL = 0.95
 Numbers = Sequence[int] | Sequence[float] | np.ndarray
@@ -140,10 +140,19 @@ def independent(specimens: Sequence[str]) -> tuple[Ints, bool]:
     return np.array([numbers[name] for name in specimens]), True
 
 
-def pooled_by_specimen(counts: Numbers, areas_mm2: Numbers, specimens: Sequence[str]) -> Density:
+def pooled_by_specimen(
+    counts: Numbers, areas_mm2: Numbers, specimens: Sequence[str], *, level: float = LEVEL
+) -> Density:
     """Density of several sections, with the spread between specimens where there are several, else between sections.
 
     See :func:`pooled_density` and :func:`independent`.
     """
+    found, areas = by_specimen(counts, areas_mm2, specimens)
+    return pooled_density(found, areas, level=level)
+
+
+def by_specimen(counts: Numbers, areas_mm2: Numbers, specimens: Sequence[str]) -> tuple[Ints, Floats]:
+    """Join the counts and areas of sections that are not independent of each other (:func:`independent`)."""
     unit, _ = independent(specimens)
-    return pooled_density(np.bincount(unit, weights=counts).astype(int), np.bincount(unit, weights=areas_mm2))
+    joined = np.bincount(unit, weights=np.asarray(counts, float)).astype(np.int64)
+    return joined, np.bincount(unit, weights=np.asarray(areas_mm2, float)).astype(float)

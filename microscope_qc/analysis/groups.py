@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,8 +16,8 @@ from microscope_qc.analysis.corrected import corrected
 from microscope_qc.analysis.counts import Density, count_interval, independent, pooled_by_specimen
 from microscope_qc.analysis.shares import Share, pooled_share
 from microscope_qc.analysis.sizes import pooled_quantiles
-from microscope_qc.analysis.stack import Stack, TalliedSlide
-from microscope_qc.analysis.tally import ALL, CLASS, EVERY, GROUP, ClassBook, merged
+from microscope_qc.analysis.stack import CountedClasses, Stack, TalliedSlide
+from microscope_qc.analysis.tally import ALL, EVERY, ClassBook, merged
 from microscope_qc.core.arrays import Flags, Ints
 from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.wording import plural
@@ -26,15 +25,6 @@ from microscope_qc.core.wording import plural
 NOTHING = "nothing was scanned or declared complete"
 NO_RECALL = "not estimable: no area that the program drew at random was declared complete"
 _NO_SIZE = "the pixel size is not known"
-
-
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """Classes of a row: their places, the key of their area, and on which level they are counted."""
-
-    key: int | str
-    places: tuple[int, ...]
-    level: int
 
 
 def group_numbers(sections: Sequence[TalliedSlide], book: ClassBook) -> dict[str, Any]:
@@ -49,35 +39,33 @@ def group_numbers(sections: Sequence[TalliedSlide], book: ClassBook) -> dict[str
         estimated has its ``interval`` (95 %) and what it is of; what is not known is None, and a ``reason`` says why.
     """
     stack = Stack(sections, len(book.classes))
-    there = [place for place in range(len(book.classes)) if _searched_or_found(stack, place)]
-    groups = {name: tuple(place for place in places if place in there) for name, places in book.groups.items()}
-    groups = {name: places for name, places in groups.items() if places}
-    everything = _row(stack, _Wanted(EVERY, tuple(there), ALL), 1)
+    classes, groups, everything = stack.wanted(book)
     per_class = [
-        {"code": (one := book.classes[place]).code, "name": one.name, "colour": one.colour, "group": one.group}
-        | _row(stack, _Wanted(place, (place,), CLASS), len(there))
-        for place in there
+        {
+            "code": one.name,
+            "name": (known := book.classes[one.places[0]]).name,
+            "colour": known.colour,
+            "group": known.group,
+        }
+        | _row(stack, one, len(classes))
+        for one in classes
     ]
     per_group = [
-        {"name": name, "classes": [book.classes[place].code for place in places]}
-        | _row(stack, _Wanted(name, places, GROUP), len(groups))
-        for name, places in groups.items()
+        {"name": one.name, "classes": [book.classes[place].code for place in one.places]}
+        | _row(stack, one, len(groups))
+        for one in groups
     ]
     return {
         "slides": len(sections),
         "specimens": len({section.specimen for section in sections} - {""}),
-        **everything,
+        **_row(stack, everything, 1),
         "classes_of_all": sorted(book.classes[place].code for place in stack.searched(EVERY).classes),
         "classes": per_class,
         "class_groups": per_group,
     }
 
 
-def _searched_or_found(stack: Stack, place: int) -> bool:
-    return bool(stack.states[:, place].any() or stack.searched(place, in_mm2=False).known.any())
-
-
-def _row(stack: Stack, wanted: _Wanted, together: int) -> dict[str, Any]:
+def _row(stack: Stack, wanted: CountedClasses, together: int) -> dict[str, Any]:
     places = list(wanted.places)
     states = stack.states[:, places].sum(axis=1)
     kept = states[:, ReviewState.UNREVIEWED] + states[:, ReviewState.CONFIRMED]
@@ -111,7 +99,7 @@ def _row(stack: Stack, wanted: _Wanted, together: int) -> dict[str, Any]:
     }
 
 
-def _density(stack: Stack, counts: Ints, wanted: _Wanted) -> Density | None:
+def _density(stack: Stack, counts: Ints, wanted: CountedClasses) -> Density | None:
     """Density over the slides with a known area, with the spread between specimens or slides."""
     searched = stack.searched(wanted.key)
     if not searched.known.any():
@@ -163,7 +151,7 @@ def _column(count: int, found: Density | None, reason: str) -> dict[str, Any]:
 
 
 def _corrected_column(
-    stack: Stack, wanted: _Wanted, known: Flags, kept: int, reviewed: Density | None, reason: str
+    stack: Stack, wanted: CountedClasses, known: Flags, kept: int, reviewed: Density | None, reason: str
 ) -> dict[str, Any]:
     """What is true among all kept findings, and per area among those in it."""
     found = corrected(kept, stack.strata, wanted.places)
@@ -189,9 +177,7 @@ def true_density(count: float, limits: tuple[float, float], reviewed: Density) -
 
     Both are independent, so that their reaches on a scale of logarithms add up as squares.
     """
-    # what is left of findings that lie in clusters is scattered more evenly
-    spread = reviewed.spread and 1 + (reviewed.spread - 1) * count / reviewed.count
-    sampled = count_interval(count, reviewed.sections, spread)
+    sampled = count_interval(count, reviewed.sections, reviewed.spread)
     if count == 0:
         return 0.0, (sampled[1] + limits[1]) / reviewed.area_mm2
     low, high = (

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from microscope_qc.analysis.counts import independent
-from microscope_qc.analysis.tally import SlideTally, merged
+from microscope_qc.analysis.tally import ALL, CLASS, EVERY, GROUP, ClassBook, SlideTally, merged
 from microscope_qc.core.arrays import Flags, Floats, Ints
 
 
@@ -20,6 +20,16 @@ class TalliedSlide:
     name: str
     specimen: str
     tally: SlideTally
+
+
+@dataclass(frozen=True, slots=True)
+class CountedClasses:
+    """A class, a class group or all classes: name, places of the classes, key of their area, level they count on."""
+
+    name: str
+    places: tuple[int, ...]
+    key: int | str
+    level: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,7 +59,7 @@ class Stack:
 
     Attributes
     ----------
-    states, inside, raw, raw_inside
+    states, inside, known_inside, raw, raw_inside
         As in :class:`~microscope_qc.analysis.tally.SlideTally`, with the slides as first axis.
     strata
         What became of what models found, over all slides.
@@ -60,6 +70,7 @@ class Stack:
         self.count = count
         self.states = self._together("states", count, 3)
         self.inside = self._together("inside", 3, count)
+        self.known_inside = self._together("known_inside", 3, count)
         self.raw = self._together("raw", count)
         self.raw_inside = self._together("raw_inside", 3, count)
         self.strata = merged(section.tally.strata for section in sections)
@@ -90,6 +101,17 @@ class Stack:
             self._searched[key, in_mm2] = SearchedOver(every, known, areas, reasons)
         return self._searched[key, in_mm2]
 
+    def wanted(self, book: ClassBook) -> tuple[list[CountedClasses], list[CountedClasses], CountedClasses]:
+        """Return the classes that were found or searched for, the class groups that they belong to, and all of them."""
+        there = [place for place in range(len(book.classes)) if self._is_there(place)]
+        classes = [CountedClasses(book.classes[place].code, (place,), place, CLASS) for place in there]
+        mine = {name: tuple(place for place in places if place in there) for name, places in book.groups.items()}
+        groups = [CountedClasses(name, places, name, GROUP) for name, places in mine.items() if places]
+        return classes, groups, CountedClasses("all", tuple(there), EVERY, ALL)
+
+    def _is_there(self, place: int) -> bool:
+        return bool(self.states[:, place].any() or self.searched(place, in_mm2=False).known.any())
+
     def specimens(self, where: Flags | None = None) -> list[str]:
         """Specimen of each slide, or of some of them."""
         if where is None:
@@ -117,7 +139,9 @@ class Stack:
         """Sizes sorted by class, the unit of each, and where each class begins."""
         tallies = [section.tally for section in self.sections]
         sizes = np.concatenate([np.zeros(0), *(tally.sizes_um for tally in tallies)])
-        classes = np.concatenate([np.zeros(0, np.int16), *(tally.size_classes for tally in tallies)])
+        classes = np.concatenate(
+            [np.zeros(0, np.int16), *(tally.kept_classes[: len(tally.sizes_um)] for tally in tallies)]
+        )
         unit = np.repeat(independent(self.specimens())[0], [len(tally.sizes_um) for tally in tallies])
         order = np.argsort(classes, kind="stable")  # of so small numbers by their digits, in one pass
         starts = np.r_[0, np.cumsum(np.bincount(classes, minlength=self.count))]

@@ -96,8 +96,12 @@ class SlideTally:
         Kept findings whose centre lies in the area of their class, of its group and of all classes, shape (3, C).
     raw, raw_inside
         What models found before the review, by the class that they said, shape (C,), and as ``inside``.
-    sizes_um, size_classes
-        Longer side of each kept finding, and the place of its class, shape (N,); none without a pixel size.
+    known_inside
+        As ``inside``, of those that a user drew, named or confirmed.
+    kept_ids, kept_classes, kept_known
+        Number of each kept finding, place of its class, and whether a user drew, named or confirmed it, shape (N,).
+    sizes_um
+        Longer side of each kept finding, shape (N,); (0,) without a pixel size.
     strata
         What became of the findings of models (STRATUM_DTYPE).
     reasons
@@ -110,10 +114,13 @@ class SlideTally:
 
     states: Ints
     inside: Ints
+    known_inside: Ints
     raw: Ints
     raw_inside: Ints
+    kept_ids: Ints
+    kept_classes: np.ndarray
+    kept_known: Flags
     sizes_um: Floats
-    size_classes: np.ndarray
     strata: np.ndarray
     reasons: Mapping[tuple[int, str], int]
     searched: Mapping[int | str, Searched]
@@ -152,6 +159,7 @@ def tally_slide(
         rows, found, now = rows[now >= 0], found[now >= 0], now[now >= 0]
     label = _placed(found["class_id"], places)
     kept = rows["state"] != ReviewState.REJECTED
+    users = class_is_users(rows)
     raw = (label >= 0) & (found["confidence"] >= np.float32(confidence_limit))
     there = {places[number] for number in coverage.class_ids if number in places}
     there |= set(np.flatnonzero(np.bincount(now[kept], minlength=count)).tolist())
@@ -162,10 +170,13 @@ def tally_slide(
     return SlideTally(
         states=np.bincount(now * 3 + rows["state"], minlength=3 * count).reshape(count, 3),
         inside=np.array([_per_class(now[kept & here], count) for here in inside]),
+        known_inside=np.array([_per_class(now[kept & users & here], count) for here in inside]),
         raw=_per_class(label[raw], count),
         raw_inside=np.array([_per_class(label[raw & here], count) for here in label_inside]),
+        kept_ids=rows["id"][kept],
+        kept_classes=now[kept].astype(np.int16),
+        kept_known=users[kept],
         sizes_um=sizes,
-        size_classes=now[kept].astype(np.int16) if len(sizes) else np.zeros(0, np.int16),
         strata=_strata(rows, found, now, label, raw, models=models, inside=inside),
         reasons=_reasons(rows, now),
         searched=searched.known,

@@ -78,6 +78,10 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Results": {
         "stats": ("reports", "counts and sizes of defects; densities with their areas and intervals"),
+        "compare-batches": (
+            "batches",
+            "batches against each other, and against acceptance limits: pass, fail, undecided",
+        ),
         "coverage": ("coverage", "in which area each class was searched for; declare areas complete"),
         "report": ("reports", "write a report as HTML or PDF"),
         "overview": ("reports", "write a picture of a slide with its defects circled and numbered"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ from microscope_qc.cli.parts import add_slides, count, side_px, slides_of
 from microscope_qc.cli.planes import add_plane_options, plane_choice
 
 if TYPE_CHECKING:
-    from microscope_qc.project import Project
+    pass
 
 
 def register(subparsers: Any) -> None:
@@ -74,12 +73,13 @@ def register(subparsers: Any) -> None:
 def _stats(args: argparse.Namespace) -> int:
     from microscope_qc.cli.parts import slides_of_only
     from microscope_qc.cli.progress import print_json, run
+    from microscope_qc.workflows.open import opened_in_turn
     from microscope_qc.workflows.results.grouping import statistics_by
     from microscope_qc.workflows.results.grouping_text import grouped_lines, write_grouped_table
     from microscope_qc.workflows.results.statistics import statistics_job, statistics_of
     from microscope_qc.workflows.results.statistics_text import statistics_lines, write_statistics_table
 
-    slide_ids, projects = slides_of_only(args.projects, args.slide), _opened(args.projects)
+    slide_ids, projects = slides_of_only(args.projects, args.slide), opened_in_turn(args.projects)
     lines, write = statistics_lines, write_statistics_table
     if args.by:
         found = run(statistics_by(projects, args.by, slide_ids), args)
@@ -97,15 +97,6 @@ def _stats(args: argparse.Namespace) -> int:
     else:
         print("\n".join(lines(found)))
     return 0
-
-
-def _opened(paths: list[Path]) -> Iterator[Project]:
-    """Each project, open while its turn lasts."""
-    from microscope_qc.project import Project
-
-    for path in paths:
-        with Project.open(path, write=False) as project:
-            yield project
 
 
 def _report(args: argparse.Namespace) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import count
 from pathlib import Path
 
@@ -162,3 +162,10 @@ def _slides_of(project: Path) -> list[SlideRecord]:
     except OlderProjectError:
         with Project.open(project) as opened:  # brings its tables up to date
             return list(opened.slides)
+
+
+def opened_in_turn(paths: Iterable[Path | str]) -> Iterator[Project]:
+    """Open projects for reading, each while its turn lasts."""
+    for path in paths:
+        with Project.open(path, write=False) as project:
+            yield project

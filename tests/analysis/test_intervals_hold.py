@@ -11,6 +11,7 @@ from functools import partial
 import numpy as np
 import pytest
 
+from microscope_qc.analysis.comparison import Group, holm, power, rate_ratio
 from microscope_qc.analysis.corrected import corrected
 from microscope_qc.analysis.counts import pooled_density
 from microscope_qc.analysis.groups import true_density
@@ -125,3 +126,56 @@ def test_an_interval_contains_the_truth_in_full(name):
     figures = {(slides, spread): hits(CASES[name], slides, spread, MANY) for slides in SLIDES for spread in SPREADS}
     print(f"\n{name}: " + ", ".join(f"{n} slides phi {phi}: {100 * hit:.1f} %" for (n, phi), hit in figures.items()))
     assert min(figures.values()) >= LEAST
+
+
+# -- false differences, and true ones ---------------------------------------------------------------------------------
+
+MOST_FLAGS = 0.055
+CLASSES = 7
+
+
+def a_group(rng: Rng, slides: int, spread: float, per_mm2: float) -> Group:
+    areas = masked(rng, slides)
+    return Group(scattered(rng, per_mm2 * areas, spread), areas)
+
+
+def flagged(rng: Rng, slides: int, spread: float, *, per_mm2: float) -> bool:
+    """Whether two equal groups of so many slides each differ in any of seven classes, after Holm."""
+    pairs = [[a_group(rng, slides, spread, per_mm2) for _ in range(2)] for _ in range(CLASSES)]
+    return any(p is not None and p < 0.05 for p in holm([rate_ratio(*pair).p for pair in pairs]))
+
+
+def flags(slides: int, spread: float, trials: int, *, per_mm2: float) -> float:
+    rng = np.random.default_rng([slides, int(spread), int(per_mm2)])
+    return float(np.mean([flagged(rng, slides, spread, per_mm2=per_mm2) for _ in range(trials)]))
+
+
+def test_equal_groups_are_seldom_said_to_differ():
+    for slides in SLIDES:
+        for spread in SPREADS:
+            assert flags(slides, spread, FEW, per_mm2=20) <= MOST_FLAGS + 3 * (0.05 * 0.95 / FEW) ** 0.5
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("per_mm2", [5, 20, 100])
+def test_equal_groups_are_seldom_said_to_differ_in_full(per_mm2):
+    figures = {(n, phi): flags(n, phi, MANY // 2, per_mm2=per_mm2) for n in SLIDES for phi in SPREADS}
+    words = ", ".join(f"{n} slides phi {phi}: {100 * hit:.1f} %" for (n, phi), hit in figures.items())
+    print(f"\nequal groups said to differ in one of seven classes, {per_mm2} findings a slide: {words}")
+    assert max(figures.values()) <= MOST_FLAGS
+
+
+@pytest.mark.parametrize("slides", [6, 12])
+def test_a_planted_difference_is_found_as_often_as_stated(slides):
+    """30 % more in one group, 40 findings per slide in the other, slides that differ twice as much as by chance."""
+    rng = np.random.default_rng(slides)
+    areas = np.ones(slides)
+    found, stated = [], []
+    for _ in range(1000):
+        first, second = (Group(scattered(rng, mean * areas, 2), areas) for mean in (52.0, 40.0))
+        ratio = rate_ratio(first, second)
+        found.append(ratio.p is not None and ratio.p < 0.05)
+        stated.append(power(1.3, first, second, spread=2.0, freedom=ratio.freedom))
+    print(f"\n30 % more, {slides} slides of each: found {np.mean(found):.0%}, stated {np.mean(stated):.0%}")
+    assert np.mean(found) == pytest.approx(np.mean(stated), abs=0.06)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from grouping_toys import CODES, MM2, SIZE_UM, detect, make, places, scan
 
 from microscope_qc import api
 from microscope_qc.analysis.counts import pooled_density
@@ -19,60 +19,13 @@ from microscope_qc.analysis.shares import pooled_share
 from microscope_qc.cli import main
 from microscope_qc.core.boxes import ReviewState, make_rows
 from microscope_qc.core.errors import InputError
-from microscope_qc.core.geometry import Region, TileGrid
 from microscope_qc.core.jobs import run_job
-from microscope_qc.core.merge import CANDIDATE_DTYPE
 from microscope_qc.project import Project
-from microscope_qc.project.runs.journal import JournalWriter
-from microscope_qc.project.runs.plan import RunPlan
 from microscope_qc.workflows.results.grouping import statistics_by
 from microscope_qc.workflows.results.grouping_text import grouped_lines
 from microscope_qc.workflows.results.statistics import numbers_together, slide_findings, slide_numbers, statistics_of
 
-SIDE, SIZE_UM = 400, 5.0
-MM2 = (SIDE * SIZE_UM / 1000) ** 2
-CODES = ("ACP", "AOP", "COP")
 SPECIMENS = ("a1", "a1", "a2", "b1", "b2", "b3")
-
-
-def make(path: Path, *, slides: int, pixel_size_um: float | None = SIZE_UM) -> Project:
-    files = []
-    for number in range(slides):
-        files.append(path.with_name(f"{path.stem} {number}.png"))
-        Image.fromarray(np.full((SIDE, SIDE), number, np.uint8)).save(files[-1])
-    made = Project.create(path, slides=files)
-    for slide in made.slides:
-        made.slides.set_pixel_size(slide.id, pixel_size_um)
-    return made
-
-
-def scan(project: Project, slide: int, codes: Sequence[str] = CODES, model: str = "m") -> int:
-    """A finished run over the whole slide."""
-    region = Region(0, 0, SIDE, SIDE)
-    plan = RunPlan(model=model, model_name=model, region=region, tile_px=200, overlap_px=0, classes=tuple(codes))
-    run = project.runs.start(project.slides[slide].id, plan)
-    project.runs.know_classes(run.id, {n: project.classes.by_code(code).id for n, code in enumerate(codes)})
-    writer = JournalWriter(run.folder)
-    for tile in range(len(TileGrid(region, 200, 0))):
-        writer.tile(tile, np.zeros(0, CANDIDATE_DTYPE))
-    writer.close()
-    project.runs.finish(run.id, "finished")
-    return run.id
-
-
-def places(count: int) -> dict[str, np.ndarray]:
-    """Boxes apart from each other, with sides of 4 to 12 px."""
-    y, x = np.divmod(np.arange(count), 24)
-    side = 4 + np.arange(count) % 9
-    return {"y0": y * 16.0, "x0": x * 16.0, "y1": y * 16.0 + side, "x1": x * 16.0 + 3}
-
-
-def detect(project: Project, slide: int, count: int, *, seed: int = 0) -> np.ndarray:
-    """Findings of a run; returns their numbers."""
-    rng = np.random.default_rng([seed, slide])
-    ids = [project.classes.by_code(code).id for code in CODES]
-    rows = make_rows(count, class_id=rng.choice(ids, count), confidence=rng.uniform(0.05, 1, count), **places(count))
-    return project.runs.add_findings(scan(project, slide), rows)
 
 
 @pytest.fixture
@@ -199,6 +152,12 @@ def test_groups_by_two_fields_by_number_and_without_a_value(batches: Project) ->
     assert [group["group"]["slide"] for group in by(batches, "slide")["groups"]] == [s.name for s in batches.slides]
     assert "classes" not in by(batches, "class-group")["groups"][0]
     assert "class_groups" not in by(batches, "class")["groups"][0]
+
+
+def test_specimens_of_different_batches_may_be_called_alike(batches: Project) -> None:
+    batches.fields.set({slide.id: {"specimen": str(n % 3)} for n, slide in enumerate(batches.slides)})
+    everything = by(batches)["total"]
+    assert (everything["specimens"], everything["spread_n"]) == (6, 6)
 
 
 def test_a_field_that_is_not_there_is_refused(batches: Project) -> None:

@@ -17,6 +17,7 @@ from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.jobs import Job, Progress
+from microscope_qc.core.numbers import short_text
 from microscope_qc.core.opinions import as_found
 from microscope_qc.core.specimen import FieldKind, SpecimenField, find_field
 from microscope_qc.core.wording import listed
@@ -27,7 +28,6 @@ from microscope_qc.workflows.detection.coverage import AreaSources, all_area_sou
 
 SLIDE, PROJECT, BY_CLASS, BY_CLASS_GROUP = "slide", "project", "class", "class-group"
 _OWN = (SLIDE, PROJECT, BY_CLASS, BY_CLASS_GROUP)
-_SPECIMEN = "specimen"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,8 +119,9 @@ def counted(known: SlideToCount, book: ClassBook) -> CountedSlide:
 
 
 def specimen_of(slide: SlideRecord) -> str:
-    """The specimen on a slide, "" where nobody named it."""
-    return str(slide.fields.get(_SPECIMEN) or "")
+    """The specimen on a slide, "" where nobody named it; those of different batches may be called alike."""
+    name, batch = (str(slide.fields.get(field) or "") for field in ("specimen", "batch"))
+    return f"{batch}: {name}" if name and batch else name
 
 
 def count_slides(projects: Iterable[Project], slide_ids: Collection[int] | None = None) -> Job[CountedSlides]:
@@ -161,21 +162,46 @@ def grouped_statistics(known: CountedSlides, by: Sequence[str] = ()) -> dict[str
     InputError
         When there is no such field.
     """
-    fields = [name if name in _OWN else _field(known.fields, name).name for name in dict.fromkeys(by)]
+    fields = field_names(known, by)
     keys = [name for name in fields if name not in (BY_CLASS, BY_CLASS_GROUP)]
     left_out = [other for own, other in ((BY_CLASS, "class_groups"), (BY_CLASS_GROUP, "classes")) if own in fields]
-    members: dict[tuple[Any, ...], list[CountedSlide]] = {}
-    for slide in known.slides:
-        members.setdefault(tuple(_value(slide, key) for key in keys), []).append(slide)
     total = _numbers(known.slides, known.book)
     groups = []
-    for values in sorted(members, key=lambda values: _order(values, keys, known.fields)) if keys else members:
-        mine = members[values]
+    for values, mine in members_of(known, keys):
         numbers = total if len(mine) == len(known.slides) else _numbers(mine, known.book)
-        head = {"group": dict(zip(keys, values, strict=True)), "slide_names": [slide.section.name for slide in mine]}
+        head = {"group": values, "slide_names": [slide.section.name for slide in mine]}
         groups.append(head | {name: value for name, value in numbers.items() if name not in left_out})
     slides = [_slide(slide, keys) for slide in known.slides]
     return {"projects": known.heads, "by": fields, "groups": groups, "slides": slides, "total": total}
+
+
+def field_names(known: CountedSlides, by: Sequence[str]) -> list[str]:
+    """Return the names of what slides are grouped by, each once.
+
+    Raises
+    ------
+    InputError
+        When there is no such field.
+    """
+    return [name if name in _OWN else _field(known.fields, name).name for name in dict.fromkeys(by)]
+
+
+def members_of(known: CountedSlides, keys: Sequence[str]) -> list[tuple[dict[str, Any], list[CountedSlide]]]:
+    """Return groups of slides that agree in fields, or in slide or project: the values, and the slides."""
+    members: dict[tuple[Any, ...], list[CountedSlide]] = {}
+    for slide in known.slides:
+        members.setdefault(tuple(_value(slide, key) for key in keys), []).append(slide)
+    order = sorted(members, key=lambda values: _order(values, keys, known.fields))
+    return [(dict(zip(keys, values, strict=True)), members[values]) for values in order]
+
+
+def group_words(values: Mapping[str, Any]) -> str:
+    """Return what the slides of a group have in common: ``batch A, view top``."""
+    words = [
+        f"no {key}" if value is None else f"{key} {short_text(value) if isinstance(value, float) else value}"
+        for key, value in values.items()
+    ]
+    return ", ".join(words) or "All slides"
 
 
 def statistics_by(

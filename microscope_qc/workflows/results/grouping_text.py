@@ -9,6 +9,7 @@ from typing import Any
 from microscope_qc.core.numbers import rounded, short_text
 from microscope_qc.core.sheets import write_sheet
 from microscope_qc.core.wording import listed, percent_text, plural
+from microscope_qc.workflows.results.grouping import group_words
 
 _NONE = "-"
 _COLUMNS = ("raw", "reviewed", "corrected")
@@ -18,22 +19,10 @@ def grouped_lines(found: Mapping[str, Any]) -> list[str]:
     """Return the lines of grouped statistics: each group with its tables, and all slides where there are several."""
     lines = [f"{head['project']}  (counted: {head['included']})" for head in found["projects"]]
     for group in found["groups"]:
-        lines += ["", *group_lines(group_title(group), group)]
+        lines += ["", *group_lines(group_words(group["group"]), group)]
     if len(found["groups"]) > 1:
         lines += ["", *group_lines("All slides", found["total"])]
     return lines
-
-
-def group_title(group: Mapping[str, Any]) -> str:
-    """Return what the slides of a group have in common: ``batch A, view top``."""
-    values = group["group"].items()
-    return (
-        ", ".join(f"no {key}" if value is None else f"{key} {_plain(value)}" for key, value in values) or "All slides"
-    )
-
-
-def _plain(value: object) -> str:
-    return short_text(value) if isinstance(value, float) else str(value)
 
 
 def group_lines(title: str, numbers: Mapping[str, Any]) -> Iterator[str]:
@@ -46,11 +35,11 @@ def group_lines(title: str, numbers: Mapping[str, Any]) -> Iterator[str]:
     kept = f"{numbers['kept']} {plural(numbers['kept'], 'finding')} without the rejected ones"
     yield f"{title}: {slides} {plural(slides, 'slide')}{of}{area}, {kept}"
     rows = _named_rows(numbers)
-    yield from _table(
+    yield from text_table(
         ["", *(head for name in _COLUMNS for head in (name, "per mm2", "95 %")), "mm2", "slides"],
         [[name, *_densities(row), _number(row["area_mm2"]), str(row["sections"])] for name, row in rows],
     )
-    yield from _table(
+    yield from text_table(
         ["", "share", "95 %", "judged", "rejected", "95 %", "median um", "95 %", "90 % below", "95 %", "largest"],
         [[name, *_shares(row), *_sizes(row["size_um"])] for name, row in rows if row["total"]],
     )
@@ -128,7 +117,8 @@ def _limits(interval: Sequence[float] | None, text: Any) -> str:
     return _NONE if interval is None else " to ".join(text(end) for end in interval)
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+def text_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Lines of a table: the first column to the left, all others to the right."""
     wide = [max(len(cell) for cell in column) for column in zip(heads, *rows, strict=True)]
     for row in (heads, *rows):
         cells = [row[0].ljust(wide[0]), *(cell.rjust(width) for cell, width in zip(row[1:], wide[1:], strict=True))]

@@ -1,0 +1,57 @@
+"""Command ``compare-batches``: groups of slides against each other and against acceptance limits."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+
+def register(subparsers: Any) -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "compare-batches",
+        description="Compare the densities of groups of slides after the review: ratios with 95 %% intervals that "
+        "allow for the spread between specimens or slides, and whether they differ, corrected for all classes (Holm). "
+        "With limits, say of each group and slide whether it passes, fails or is undecided, and which findings decide; "
+        "the exit code says only whether the comparison was made.",
+    )
+    parser.add_argument("projects", type=Path, nargs="+", metavar="PROJECT.mqc")
+    parser.add_argument(
+        "--by", action="append", required=True, metavar="FIELD",
+        help="groups are slides with the same batch or any other field of specimens, or slide, or project; may be "
+        "repeated",
+    )  # fmt: skip
+    parser.add_argument(
+        "--reference", metavar="GROUP", help="compare all others with this group (default: each with each)"
+    )
+    parser.add_argument(
+        "--limits", type=Path, metavar="FILE",
+        help="CSV or XLSX with the columns class (a code, a class group or all), per_mm2, largest_um, none_at_all "
+        "(yes) and source",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+    parser.add_argument(
+        "--csv", type=Path, metavar="OUT.csv|xlsx", help="write a table of the ratios, with limits of the verdicts"
+    )
+    parser.set_defaults(handler=_compare)
+
+
+def _compare(args: argparse.Namespace) -> int:
+    from microscope_qc.cli.progress import print_json, run
+    from microscope_qc.workflows.open import opened_in_turn
+    from microscope_qc.workflows.results.batches import compare_batches, read_limits
+    from microscope_qc.workflows.results.batches_text import batch_lines, write_batch_table
+
+    limits = [] if args.limits is None else read_limits(args.limits)
+    job = compare_batches(opened_in_turn(args.projects), args.by, limits=limits, reference=args.reference)
+    found = run(job, args)
+    if args.csv is not None:
+        write_batch_table(args.csv, found)
+    if args.json:
+        print_json(found)
+    elif args.csv is not None:
+        print(args.csv)
+    else:
+        print("\n".join(batch_lines(found)))
+    return 0
