@@ -11,7 +11,7 @@ def register(subparsers: Any) -> None:
     """Add the command."""
     parser = subparsers.add_parser(
         "compare-batches",
-        description="Compare the densities of groups of slides after the review: ratios with 95 %% intervals that "
+        description="Compare the densities of groups of slides after the review: ratios with 95 % intervals that "
         "allow for the spread between specimens or slides, and whether they differ, corrected for all classes (Holm). "
         "With limits, say of each group and slide whether it passes, fails or is undecided, and which findings decide; "
         "the exit code says only whether the comparison was made.",

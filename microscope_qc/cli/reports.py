@@ -18,7 +18,7 @@ def register(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "stats",
         description="Counts per class and state, and sizes, of all findings that count; densities on the area that was "
-        "scanned or declared complete for the class, with their 95 %% intervals. See coverage for these areas. Of "
+        "scanned or declared complete for the class, with their 95 % intervals. See coverage for these areas. Of "
         "slides together, three columns stand beside each other: raw, what models found; reviewed, what is left of it "
         "with what users drew; corrected, what is true if findings that nobody judged are like judged ones of the same "
         "model, class and confidence. Their intervals allow for the spread between specimens, or between "

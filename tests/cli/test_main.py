@@ -175,6 +175,7 @@ def test_every_command_of_the_table_has_help(name, capsys):
     assert main([name, "--help"]) == 0
     text = capsys.readouterr().out
     assert f"usage: microscope-qc {name}" in text
+    assert "%%" not in text
 
 
 def test_without_a_command_the_window_opens(window, tmp_path):

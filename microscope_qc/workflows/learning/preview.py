@@ -119,12 +119,12 @@ def _crops_of(
     stride_px = kind.stride_px(kind.checked(chosen.network_settings))
     if kind.task != "classify":
         return CropSampler(
-            data, side=chosen.crop_px, model_um=chosen.pixel_size_um, seed=chosen.seed, augment=chosen.augment, paste=chosen.paste,
-            most_bytes=0, stride_px=stride_px,
+            data, side=chosen.crop_px, model_um=chosen.pixel_size_um, seed=chosen.seed, augment=chosen.augment,
+            paste=chosen.paste, most_bytes=0, stride_px=stride_px,
         ).batch  # fmt: skip
     windows = WindowSampler(
-        data, side=chosen.crop_px, model_um=chosen.pixel_size_um, seed=chosen.seed, sampling=chosen.sampling, most_bytes=0,
-        stride_px=stride_px, rotate=len(data.classes) > 1, largest_scale=max(chosen.scales),
+        data, side=chosen.crop_px, model_um=chosen.pixel_size_um, seed=chosen.seed, sampling=chosen.sampling,
+        most_bytes=0, stride_px=stride_px, rotate=len(data.classes) > 1, largest_scale=max(chosen.scales),
     )  # fmt: skip
 
     def draw(step: int, count: int) -> list[TrainingCrop]:
