@@ -12,7 +12,7 @@ from microscope_qc.workflows.open import opened_in_turn
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["compare_batches", "statistics", "verdicts"]
+__all__ = ["compare_batches", "process_control", "statistics", "verdicts"]
 
 
 def statistics(*projects: Path | str, by: Sequence[str] = ()) -> pandas.DataFrame:
@@ -101,3 +101,38 @@ def verdicts(*projects: Path | str, by: Sequence[str], limits: Path | str) -> pa
 
     job = batches.compare_batches(opened_in_turn(projects), by, limits=batches.read_limits(limits))
     return pd.DataFrame(list(verdict_records(run_job(job))))
+
+
+def process_control(
+    *projects: Path | str, by: Sequence[str], of: str = "all", chart: str = "laney", rules: str = "limits",
+    phase_1: int | None = None,
+) -> pandas.DataFrame:  # fmt: skip
+    """Return the points of a control chart of the density over groups of slides, as ``spc`` has them.
+
+    Parameters
+    ----------
+    by
+        Fields of specimens, ``slide`` or ``project``; each group is a point, in the order of the values.
+    of
+        Code of a class, name of a class group, or ``all``.
+    chart, rules
+        ``u``, ``laney``, ``individuals`` or ``ewma``; ``limits``, ``western-electric`` or ``nelson``.
+    phase_1
+        The limits are those of so many first points; None takes all.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row for each point: density (per mm2), centre, limits, and the rules by which it is unusual.
+
+    Raises
+    ------
+    MicroscopeQCError
+        When a project cannot be opened, or there is too little to draw limits from.
+    """
+    import pandas as pd
+
+    from microscope_qc.workflows.results import process_control as charts
+
+    job = charts.process_control(opened_in_turn(projects), by, of=of, chart=chart, rules=rules, phase_1=phase_1)
+    return pd.DataFrame(list(charts.chart_records(run_job(job))))

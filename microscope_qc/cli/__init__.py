@@ -82,6 +82,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
             "batches",
             "batches against each other, and against acceptance limits: pass, fail, undecided",
         ),
+        "spc": ("batches", "a control chart over batches: which of them are unusual"),
         "coverage": ("coverage", "in which area each class was searched for; declare areas complete"),
         "report": ("reports", "write a report as HTML or PDF"),
         "overview": ("reports", "write a picture of a slide with its defects circled and numbered"),

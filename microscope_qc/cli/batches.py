@@ -1,10 +1,12 @@
-"""Command ``compare-batches``: groups of slides against each other and against acceptance limits."""
+"""Commands ``compare-batches`` and ``spc``: groups of slides against each other, against limits, and in their order."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 from typing import Any
+
+from microscope_qc.cli.parts import count
 
 
 def register(subparsers: Any) -> None:
@@ -36,6 +38,34 @@ def register(subparsers: Any) -> None:
     )
     parser.set_defaults(handler=_compare)
 
+    parser = subparsers.add_parser(
+        "spc",
+        description="Draw up a control chart of the density after the review: one point for each batch, production "
+        "date or other group of slides, in their order, with limits, and the rules by which points are unusual.",
+    )
+    parser.add_argument("projects", type=Path, nargs="+", metavar="PROJECT.mqc")
+    parser.add_argument(
+        "--by", action="append", required=True, metavar="FIELD",
+        help="points are slides with the same value of this field of specimens, or slide, or project; may be repeated",
+    )  # fmt: skip
+    parser.add_argument(
+        "--class", dest="of", default="all", metavar="CODE", help="a class or class group (default: all)"
+    )
+    parser.add_argument(
+        "--chart", choices=("u", "laney", "individuals", "ewma"), default="laney",
+        help="u: limits of chance alone; laney: as much wider as points differ by more (default); individuals: with "
+        "moving range; ewma: for small shifts that last",
+    )  # fmt: skip
+    parser.add_argument(
+        "--rules", choices=("limits", "western-electric", "nelson"), default="limits", help="(default: limits)"
+    )
+    parser.add_argument(
+        "--phase-1", type=count, metavar="N", help="take the limits from the first N points (default: from all)"
+    )
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+    parser.add_argument("--csv", type=Path, metavar="OUT.csv|xlsx", help="write a table, a line for each point")
+    parser.set_defaults(handler=_spc)
+
 
 def _compare(args: argparse.Namespace) -> int:
     from microscope_qc.cli.progress import print_json, run
@@ -54,4 +84,24 @@ def _compare(args: argparse.Namespace) -> int:
         print(args.csv)
     else:
         print("\n".join(batch_lines(found)))
+    return 0
+
+
+def _spc(args: argparse.Namespace) -> int:
+    from microscope_qc.cli.progress import print_json, run
+    from microscope_qc.workflows.open import opened_in_turn
+    from microscope_qc.workflows.results.process_control import chart_lines, process_control, write_chart_table
+
+    job = process_control(
+        opened_in_turn(args.projects), args.by, of=args.of, chart=args.chart, rules=args.rules, phase_1=args.phase_1
+    )
+    found = run(job, args)
+    if args.csv is not None:
+        write_chart_table(args.csv, found)
+    if args.json:
+        print_json(found)
+    elif args.csv is not None:
+        print(args.csv)
+    else:
+        print("\n".join(chart_lines(found)))
     return 0

@@ -14,7 +14,7 @@ from microscope_qc.analysis.acceptance import Limit, checks, worst
 from microscope_qc.analysis.comparison import Group, Ratio, holm, power, rate_ratio
 from microscope_qc.analysis.counts import LEVEL, by_specimen
 from microscope_qc.analysis.stack import CountedClasses, Stack
-from microscope_qc.analysis.tally import ALL, CLASS, EVERY, GROUP, ClassBook
+from microscope_qc.analysis.tally import ClassBook
 from microscope_qc.core.errors import InputError, MicroscopeQCError
 from microscope_qc.core.jobs import Job
 from microscope_qc.core.numbers import parse_number
@@ -22,14 +22,13 @@ from microscope_qc.core.sheets import Record, read_records
 from microscope_qc.core.wording import listed
 from microscope_qc.project import Project
 from microscope_qc.workflows.results.grouping import (
-    BY_CLASS,
-    BY_CLASS_GROUP,
     CountedSlide,
     CountedSlides,
+    classes_named,
     count_slides,
-    field_names,
     group_words,
     members_of,
+    slide_keys,
 )
 
 _PLANTED = 1.3
@@ -72,9 +71,7 @@ def compared(
     InputError
         When there is no such field, group or class, or nothing to compare.
     """
-    keys = field_names(known, by)
-    if not keys or {BY_CLASS, BY_CLASS_GROUP} & set(keys):
-        raise InputError("Groups of slides are compared.", hint="Name a field of specimens, slide or project.")
+    keys = slide_keys(known, by)
     members = members_of(known, keys)
     names = [group_words(values) for values, _ in members]
     pairs = _pairs(names, reference)
@@ -83,7 +80,7 @@ def compared(
             f"There is nothing to compare: {listed(names) or 'no slide'} is the only group.",
             hint="Compare by another field, or give acceptance limits.",
         )
-    wanted = {limit: _wanted(limit, known.book) for limit in limits}
+    wanted = {limit: classes_named(limit.what, known.book) for limit in limits}
     return {
         "projects": known.heads,
         "by": keys,
@@ -177,20 +174,6 @@ def _about(found: Ratio) -> dict[str, Any]:
 
 
 # -- acceptance limits ------------------------------------------------------------------------------------------------
-
-
-def _wanted(limit: Limit, book: ClassBook) -> CountedClasses:
-    if limit.what == "all":
-        return CountedClasses("all", tuple(range(len(book.classes))), EVERY, ALL)
-    for place, defect in enumerate(book.classes):
-        if defect.code == limit.what:
-            return CountedClasses(limit.what, (place,), place, CLASS)
-    if limit.what in book.groups:
-        return CountedClasses(limit.what, tuple(book.groups[limit.what]), limit.what, GROUP)
-    raise InputError(
-        f"There is a limit for {limit.what}, which is neither a class nor a class group of these projects.",
-        hint=f"Give limits for {listed([*(defect.code for defect in book.classes), *book.groups, 'all'])}.",
-    )
 
 
 def _verdict(

@@ -10,8 +10,8 @@ import numpy as np
 
 from microscope_qc.analysis.counts import density
 from microscope_qc.analysis.groups import group_numbers
-from microscope_qc.analysis.stack import TalliedSlide
-from microscope_qc.analysis.tally import ALL, EVERY, ClassBook, tally_slide
+from microscope_qc.analysis.stack import CountedClasses, TalliedSlide
+from microscope_qc.analysis.tally import ALL, CLASS, EVERY, GROUP, ClassBook, tally_slide
 from microscope_qc.core.arrays import Rows
 from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.defect_class import DefectClass
@@ -184,6 +184,41 @@ def field_names(known: CountedSlides, by: Sequence[str]) -> list[str]:
         When there is no such field.
     """
     return [name if name in _OWN else _field(known.fields, name).name for name in dict.fromkeys(by)]
+
+
+def slide_keys(known: CountedSlides, by: Sequence[str]) -> list[str]:
+    """Return the names of what groups of slides are made by, where these are what is asked for.
+
+    Raises
+    ------
+    InputError
+        When there is no such field, or it is none of slides.
+    """
+    keys = field_names(known, by)
+    if not keys or {BY_CLASS, BY_CLASS_GROUP} & set(keys):
+        raise InputError("Groups of slides are wanted.", hint="Name a field of specimens, slide or project.")
+    return keys
+
+
+def classes_named(name: str, book: ClassBook) -> CountedClasses:
+    """Return a class by its code, a class group by its name, or all classes.
+
+    Raises
+    ------
+    InputError
+        When there is no such class or group.
+    """
+    if name == "all":
+        return CountedClasses("all", tuple(range(len(book.classes))), EVERY, ALL)
+    for place, defect in enumerate(book.classes):
+        if defect.code == name:
+            return CountedClasses(name, (place,), place, CLASS)
+    if name in book.groups:
+        return CountedClasses(name, tuple(book.groups[name]), name, GROUP)
+    raise InputError(
+        f"{name} is neither a class nor a class group of these projects.",
+        hint=f"There are {listed([*(defect.code for defect in book.classes), *book.groups, 'all'])}.",
+    )
 
 
 def members_of(known: CountedSlides, keys: Sequence[str]) -> list[tuple[dict[str, Any], list[CountedSlide]]]:

@@ -1,0 +1,222 @@
+"""Control charts of densities: what is usual from one batch to the next, and which batches are not.
+
+Limits come from phase I, the first points; later ones do not move them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from microscope_qc.analysis.counts import Numbers
+from microscope_qc.core.arrays import Flags, Floats
+from microscope_qc.core.errors import InputError
+
+WANTED_POINTS = 20
+"""Fewer points in phase I make uncertain limits."""
+_MEAN_RANGE, _LARGEST_RANGE = 1.128, 3.267
+"""Of two normal values: mean range by their deviation, and the upper limit of a range by the mean one (d2, D4)."""
+_WEIGHT, _REACH = 0.2, 2.86
+"""Of an EWMA that gives a false alarm every 371 points."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ControlChart:
+    """Points of a chart, shape (N,), in their order.
+
+    Attributes
+    ----------
+    values
+        What is drawn; NaN for a point without a value, as the first moving range.
+    centre
+        Usual value.
+    deviations
+        Standard deviation of each point while nothing changes.
+    lower, upper
+        Limits of each point.
+    """
+
+    title: str
+    values: Floats
+    centre: float
+    deviations: Floats
+    lower: Floats
+    upper: Floats
+
+
+def _phase(counts: Numbers, phase_1: int) -> int:
+    if not 2 <= phase_1 <= len(counts):
+        raise InputError(
+            f"Limits cannot be taken from {phase_1} of {len(counts)} points.", hint="Take them from 2 points or more."
+        )
+    return phase_1
+
+
+def u_charts(counts: Numbers, areas_mm2: Numbers, *, phase_1: int) -> list[ControlChart]:
+    """Densities with limits for findings that are scattered at random: wider for smaller areas.
+
+    Parameters
+    ----------
+    counts, areas_mm2
+        One of each per point; areas greater than 0.
+    phase_1
+        Number of points from which the limits are taken.
+
+    Raises
+    ------
+    InputError
+        When there are too few points, or nothing was found in phase I.
+    """
+    values, centre, deviations = _densities(counts, areas_mm2, phase_1)
+    return [_chart("density (u)", values, centre, deviations)]
+
+
+def laney_charts(counts: Numbers, areas_mm2: Numbers, *, phase_1: int) -> list[ControlChart]:
+    """As :func:`u_charts`, with limits as much wider as the points of phase I differ from each other by more.
+
+    Notes
+    -----
+    D. B. Laney, "Improved control charts for attributes", Quality Engineering 14 (2002) 531.
+    """
+    values, centre, deviations = _densities(counts, areas_mm2, phase_1)
+    away = ((values - centre) / deviations)[:phase_1]
+    excess = _spread(away)
+    return [_chart(f"density (u', {excess:.2f} times the spread of chance)", values, centre, deviations * excess)]
+
+
+def individuals_charts(counts: Numbers, areas_mm2: Numbers, *, phase_1: int) -> list[ControlChart]:
+    """Densities as single values, and the differences from one to the next (moving range)."""
+    values, _, _ = _densities(counts, areas_mm2, phase_1)
+    centre, deviation = float(values[:phase_1].mean()), _spread(values[:phase_1])
+    ranges = np.r_[np.nan, np.abs(np.diff(values))]
+    mean = deviation * _MEAN_RANGE
+    limit = np.full(len(values), _LARGEST_RANGE * mean)
+    moving = ControlChart("moving range", ranges, mean, (limit - mean) / 3, np.zeros(len(values)), limit)
+    return [_chart("density (individuals)", values, centre, np.full(len(values), deviation)), moving]
+
+
+def ewma_charts(counts: Numbers, areas_mm2: Numbers, *, phase_1: int) -> list[ControlChart]:
+    """Densities, each averaged with those before it by weights that fall off: for small shifts that last.
+
+    Notes
+    -----
+    J. M. Lucas and M. S. Saccucci, "Exponentially weighted moving average control schemes", Technometrics 32 (1990) 1.
+    """
+    values, _, _ = _densities(counts, areas_mm2, phase_1)
+    centre, deviation = float(values[:phase_1].mean()), _spread(values[:phase_1])
+    averages, last = np.empty(len(values)), centre
+    for place, value in enumerate(values.tolist()):
+        averages[place] = last = _WEIGHT * value + (1 - _WEIGHT) * last
+    steps = np.arange(1, len(values) + 1)
+    deviations = deviation * np.sqrt(_WEIGHT / (2 - _WEIGHT) * (1 - (1 - _WEIGHT) ** (2 * steps)))
+    return [_chart("density (EWMA)", averages, centre, deviations, reach=_REACH)]
+
+
+def _densities(counts: Numbers, areas_mm2: Numbers, phase_1: int) -> tuple[Floats, float, Floats]:
+    """Densities, their mean in phase I, and the deviation that chance gives each."""
+    _phase(counts, phase_1)
+    found, areas = np.asarray(counts, float), np.asarray(areas_mm2, float)
+    centre = float(found[:phase_1].sum() / areas[:phase_1].sum())
+    if centre == 0:
+        raise InputError("Nothing was found in phase I: there are no limits.", hint="Take more points into it.")
+    return found / areas, centre, np.sqrt(centre / areas)
+
+
+def _spread(values: Floats) -> float:
+    """Standard deviation from the differences of neighbours, which a drift does not widen."""
+    found = float(np.abs(np.diff(values)).mean()) / _MEAN_RANGE
+    if found == 0:
+        raise InputError(
+            "All points of phase I are equal, so that there are no limits.", hint="Take more points into it."
+        )
+    return found
+
+
+def _chart(title: str, values: Floats, centre: float, deviations: Floats, *, reach: float = 3.0) -> ControlChart:
+    lower, upper = np.maximum(0.0, centre - reach * deviations), centre + reach * deviations
+    return ControlChart(title, values, centre, deviations, lower, upper)
+
+
+CHARTS: dict[str, Callable[..., list[ControlChart]]] = {
+    "u": u_charts, "laney": laney_charts, "individuals": individuals_charts, "ewma": ewma_charts,
+}  # fmt: skip
+"""Charts by name."""
+
+
+# -- rules ------------------------------------------------------------------------------------------------------------
+
+
+def _last(flags: Flags, needed: int, among: int) -> Flags:
+    """Where a flagged point is the last of at least ``needed`` flagged ones among so many in a row."""
+    sums = np.convolve(flags, np.ones(among, int))[: len(flags)]
+    found: Flags = flags & (sums >= needed)
+    return found
+
+
+def _same_side(away: Floats, beyond: float, needed: int, among: int) -> Flags:
+    return _last(away > beyond, needed, among) | _last(away < -beyond, needed, among)
+
+
+def _steps(away: Floats, needed: int, *, alternating: bool) -> Flags:
+    """Where the last of so many points ends a steady rise or fall, or an alternation."""
+    signs = np.sign(np.diff(away))
+    found = np.zeros(len(away), bool)
+    if alternating:
+        turns = signs[1:] * signs[:-1] < 0
+        found[2:] = _last(turns, needed - 2, needed - 2)
+    else:
+        found[1:] = _last(signs > 0, needed - 1, needed - 1) | _last(signs < 0, needed - 1, needed - 1)
+    return found
+
+
+Rule = Callable[[Floats], Flags]
+RULES: dict[str, Rule] = {
+    "1 beyond 3 sigma": lambda away: np.abs(away) > 3,
+    "2 of 3 beyond 2 sigma": lambda away: _same_side(away, 2, 2, 3),
+    "4 of 5 beyond 1 sigma": lambda away: _same_side(away, 1, 4, 5),
+    "8 on one side": lambda away: _same_side(away, 0, 8, 8),
+    "9 on one side": lambda away: _same_side(away, 0, 9, 9),
+    "6 rising or falling": lambda away: _steps(away, 6, alternating=False),
+    "14 alternating": lambda away: _steps(away, 14, alternating=True),
+    "15 within 1 sigma": lambda away: _last(np.abs(away) < 1, 15, 15),
+    "8 beyond 1 sigma": lambda away: _last(np.abs(away) > 1, 8, 8),
+}
+"""What is unusual, of the distances of the points from the centre in standard deviations."""
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSet:
+    """Rules by name, and after how many usual points the first false alarm comes on average."""
+
+    rules: tuple[str, ...]
+    run_length: int
+
+
+RULE_SETS = {
+    "limits": RuleSet(("1 beyond 3 sigma",), 370),
+    "western-electric": RuleSet(
+        ("1 beyond 3 sigma", "2 of 3 beyond 2 sigma", "4 of 5 beyond 1 sigma", "8 on one side"), 92
+    ),
+    "nelson": RuleSet(
+        (
+            "1 beyond 3 sigma", "9 on one side", "6 rising or falling", "14 alternating", "2 of 3 beyond 2 sigma",
+            "4 of 5 beyond 1 sigma", "15 within 1 sigma", "8 beyond 1 sigma",
+        ), 75,
+    ),
+}  # fmt: skip
+"""Western Electric (1956), with the run length of Champ and Woodall, Technometrics 29 (1987) 393; Nelson, Journal of
+Quality Technology 16 (1984) 237, with a simulated one."""
+
+
+def signals(chart: ControlChart, rules: Sequence[str]) -> list[tuple[str, ...]]:
+    """Return for each point the rules by which it is unusual.
+
+    ``1 beyond 3 sigma`` means the limits of the chart, whatever their distance is.
+    """
+    away = (chart.values - chart.centre) / chart.deviations
+    found = {name: RULES[name](away) for name in rules}
+    if "1 beyond 3 sigma" in found:
+        found["1 beyond 3 sigma"] = (chart.values < chart.lower) | (chart.values > chart.upper)
+    return [tuple(name for name, flags in found.items() if flags[place]) for place in range(len(chart.values))]

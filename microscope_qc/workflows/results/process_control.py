@@ -1,0 +1,180 @@
+"""Control charts over batches, or any other groups of slides, in their order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from microscope_qc.analysis.control_charts import CHARTS, RULE_SETS, WANTED_POINTS, ControlChart, signals
+from microscope_qc.analysis.stack import Stack
+from microscope_qc.core.errors import InputError
+from microscope_qc.core.jobs import Job
+from microscope_qc.core.numbers import rounded, short_text
+from microscope_qc.core.sheets import write_sheet
+from microscope_qc.core.wording import listed, plural
+from microscope_qc.project import Project
+from microscope_qc.workflows.results.grouping import (
+    CountedSlides,
+    classes_named,
+    count_slides,
+    group_words,
+    members_of,
+    slide_keys,
+)
+from microscope_qc.workflows.results.grouping_text import text_table
+
+_ONLY_LIMITS = ("ewma",)
+
+
+def process_control(
+    projects: Iterable[Project],
+    by: Sequence[str],
+    *,
+    of: str = "all",
+    chart: str = "laney",
+    rules: str = "limits",
+    phase_1: int | None = None,
+) -> Job[dict[str, Any]]:
+    """Count the findings of projects and draw up a control chart; see :func:`charted`."""
+    known = yield from count_slides(projects)
+    return charted(known, by, of=of, chart=chart, rules=rules, phase_1=phase_1)
+
+
+def charted(
+    known: CountedSlides, by: Sequence[str], *, of: str = "all", chart: str = "laney", rules: str = "limits",
+    phase_1: int | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Work out a control chart of the density after the review.
+
+    Parameters
+    ----------
+    by
+        Fields of specimens, ``slide`` or ``project``; each group is a point, in the order of the values.
+    of
+        Code of a class, name of a class group, or ``all``.
+    chart, rules
+        Name of the chart (:data:`~microscope_qc.analysis.control_charts.CHARTS`) and of the set of rules
+        (:data:`~microscope_qc.analysis.control_charts.RULE_SETS`).
+    phase_1
+        The limits are those of so many first points; None takes all.
+
+    Returns
+    -------
+    dict
+        ``projects``, ``by``, ``of``, ``chart``, ``rules`` (with the mean number of usual points to a false alarm),
+        ``phase_1``, ``points`` (group, slides, count, area), ``charts`` (title, centre, and of each point value, lower
+        and upper limit, and the rules by which it is unusual) and ``remarks``.
+
+    Raises
+    ------
+    InputError
+        When there is no such field, class, chart or set of rules, or too little to draw limits from.
+    """
+    if chart not in CHARTS or rules not in RULE_SETS:
+        raise InputError(
+            f"There is no chart {chart} with rules {rules}.",
+            hint=f"Charts are {listed(list(CHARTS))}, rules {listed(list(RULE_SETS))}.",
+        )
+    if chart in _ONLY_LIMITS and rules != "limits":
+        raise InputError(f"The points of {chart} are not independent: only its limits say something.")
+    keys = slide_keys(known, by)
+    members = members_of(known, keys)
+    stack = Stack([slide.section for _, slides in members for slide in slides], len(known.book.classes))
+    owner = np.repeat(np.arange(len(members)), [len(slides) for _, slides in members])
+    wanted = classes_named(of, known.book)
+    searched = stack.searched(wanted.key)
+    areas = np.bincount(owner[searched.known], weights=searched.areas_mm2, minlength=len(members))
+    inside = stack.inside[:, wanted.level, list(wanted.places)].sum(axis=1) * searched.known
+    counts = np.bincount(owner, weights=inside, minlength=len(members)).astype(int)
+    there = np.flatnonzero(areas > 0)
+    names = [group_words(values) for values, _ in members]
+    phase = len(there) if phase_1 is None else phase_1
+    if len(there) < 2:
+        raise InputError(f"There are fewer than two points: {listed([names[n] for n in there]) or 'none'}.")
+    drawn = CHARTS[chart](counts[there], areas[there], phase_1=phase)
+    return {
+        "projects": known.heads, "by": keys, "of": of, "chart": chart,
+        "rules": {"name": rules, "rules": list(RULE_SETS[rules].rules), "run_length": RULE_SETS[rules].run_length},
+        "phase_1": phase,
+        "points": [
+            {"group": names[n], "slides": len(members[n][1]), "count": int(counts[n]), "area_mm2": float(areas[n])}
+            for n in there
+        ],
+        "charts": [_chart(one, rules if number == 0 else "limits") for number, one in enumerate(drawn)],
+        "remarks": list(_remarks([names[n] for n in range(len(names)) if areas[n] <= 0], phase, phase_1)),
+    }  # fmt: skip
+
+
+def _chart(one: ControlChart, rules: str) -> dict[str, Any]:
+    unusual = signals(one, RULE_SETS[rules].rules)
+    return {
+        "title": one.title,
+        "centre": one.centre,
+        "points": [
+            {"value": None if np.isnan(value) else value, "lower": low, "upper": high, "unusual": list(why)}
+            for value, low, high, why in zip(
+                one.values.tolist(), one.lower.tolist(), one.upper.tolist(), unusual, strict=True
+            )
+        ],
+    }
+
+
+def _remarks(without: Sequence[str], phase: int, given: int | None) -> Iterator[str]:
+    if without:
+        yield f"no point for {listed(without)}: no area was searched for it"
+    if phase < WANTED_POINTS:
+        yield f"limits from {phase} {plural(phase, 'point')} are uncertain: {WANTED_POINTS} or more are wanted"
+    if given is None:
+        yield "the limits are those of all points: what is unusual now has widened them"
+
+
+def chart_lines(found: Mapping[str, Any]) -> list[str]:
+    """Return the lines of a control chart: a table of its points, and what is unusual."""
+    lines = [f"{head['project']}  (counted: {head['included']})" for head in found["projects"]]
+    rules = found["rules"]
+    lines += [
+        "", f"{found['of']}, {found['chart']} chart, limits from the first {found['phase_1']} points; rules "
+        f"{rules['name']}: {', '.join(rules['rules'])} (a false alarm every {rules['run_length']} points)",
+    ]  # fmt: skip
+    for chart in found["charts"]:
+        lines += ["", f"{chart['title']}, centre {_number(chart['centre'])}"]
+        rows = [
+            [
+                point["group"], str(point["count"]), _number(point["area_mm2"]), _number(one["value"]),
+                _number(one["lower"]), _number(one["upper"]), ", ".join(one["unusual"]),
+            ]
+            for point, one in zip(found["points"], chart["points"], strict=True)
+        ]  # fmt: skip
+        lines += text_table(["", "count", "mm2", "value", "lower", "upper", "unusual"], rows)
+    return [*lines, *(f"  {remark}" for remark in found["remarks"])]
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else short_text(float(value), 4)
+
+
+def chart_records(found: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Return one record for each point of each chart."""
+    for chart in found["charts"]:
+        for number, (point, one) in enumerate(zip(found["points"], chart["points"], strict=True)):
+            yield {
+                "chart": chart["title"], **point, "phase_1": number < found["phase_1"], "value": one["value"],
+                "centre": chart["centre"], "lower": one["lower"], "upper": one["upper"],
+                "unusual": "; ".join(one["unusual"]),
+            }  # fmt: skip
+
+
+def write_chart_table(path: Path | str, found: Mapping[str, Any]) -> Path:
+    """Write the points of a control chart as XLSX or CSV.
+
+    Raises
+    ------
+    WriteError
+        When the file cannot be written.
+    """
+    records = list(chart_records(found))
+    lines = [[rounded(cell, 0) if isinstance(cell, float) else cell for cell in record.values()] for record in records]
+    return write_sheet(path, list(records[0]), lines, title="Control chart")
