@@ -109,6 +109,8 @@ def test_smaller_steps_of_windows_find_more(data: Path, tmp_path: Path) -> None:
     assert narrow["seconds cpu"] > 0 and len(table.charts) == 2
     with pytest.raises(InputError, match="at most 1 window"):
         run_job(window_steps(model, data, (1.5,)))
+    again = run_job(window_steps(model, data, (0.7, 0.75), timed=0, device="cpu"))
+    assert [row["value"] for row in again.rows] == [0.75], "windows lie at multiples of the network's stride"
 
 
 def add(project: Project, slide: int, name: str, *boxes: tuple[float, float, str]) -> None:

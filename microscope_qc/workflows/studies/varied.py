@@ -21,6 +21,7 @@ from microscope_qc.ml.datasets import Dataset
 from microscope_qc.ml.evaluation.report import WEAKEST
 from microscope_qc.ml.library import load_card, model_folder
 from microscope_qc.ml.tasks.kinds import TASKS
+from microscope_qc.ml.tasks.windows import with_step
 from microscope_qc.reports.charts import Trend
 from microscope_qc.workflows.learning.kept_apart import to_measure_on
 from microscope_qc.workflows.learning.reading import read_dataset
@@ -97,7 +98,7 @@ def window_steps(
     Parameters
     ----------
     steps
-        Shares of a window's side, above 0 and at most 1.
+        Shares of a window's side, above 0 and at most 1; the nearest multiples of the network's stride are taken.
     iou
         Overlap at which a box counts as found; boxes of windows are coarse.
     model, dataset, part, timed, device
@@ -114,20 +115,21 @@ def window_steps(
     card = load_card(model)
     if card.windows is None:
         raise ModelError(f"{card.name} slides no windows.", hint="Choose a classifier of windows or an anomaly model.")
-    cards = []
+    kind, cards = architecture(card.architecture), {}
+    stride_px = kind.stride_px(kind.checked(card.network))
     for step in sorted(set(steps), reverse=True):
         if not 0 < step <= 1:
             raise InputError(f"A step is above 0 and at most 1 window, not {step:g}.")
-        side = card.windows.window_px
-        windows = card.windows.model_copy(update={"stride_px": max(1, round(step * side))})
-        overlap_px = min(card.tile_px - 1, side - windows.stride_px)
-        changed = card.model_dump() | {"windows": windows.model_dump(), "overlap_px": max(overlap_px, card.overlap_px)}
         try:
-            cards.append((step, ModelCard.model_validate(changed)))
+            changed = ModelCard.model_validate(with_step(card, step, stride_px=stride_px).model_dump())
         except ValueError as error:
             raise InputError(f"The step {step:g} is too small for the windows of {card.name}.") from error
+        assert changed.windows is not None
+        # as near to what was asked for as windows can share their features
+        cards[round(changed.windows.stride_px / changed.windows.window_px, 3)] = changed
     column = StudyColumn("value", "Step, windows", Kind.NUMBER)
-    return (yield from _study(model, dataset, cards, column, part=part, iou=iou, timed=timed, device=device))
+    found = list(cards.items())
+    return (yield from _study(model, dataset, found, column, part=part, iou=iou, timed=timed, device=device))
 
 
 def _study(
