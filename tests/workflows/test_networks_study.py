@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from classifier_toys import class_folders
 from learning_toys import coco_folder, load_dataset, untrained_model
 
 from microscope_qc.core.errors import InputError, ModelError
@@ -141,3 +142,14 @@ def test_a_row_says_what_a_training_started_from(tmp_path: Path) -> None:
         ({"backbone": "imagenet"}, {"start": {"name": "older"}}, "model older"),
     ):  # fmt: skip
         assert networks._starts_from(card.model_copy(update={"network": network, "training": training})) == words
+
+
+def test_classifiers_of_pictures_have_accuracy_and_areas_under_curves(tmp_path: Path) -> None:
+    data, asked = class_folders(tmp_path / "data", each=6, good=6), {**TINY, "crop_px": 64, "epochs": 2}
+    rivals = [Rival.of_text("light"), Rival.of_text("light:loss=focal,gamma=2,alpha=3")]
+    table = run_job(compare_networks(data, tmp_path / "out", rivals, task="classify", **asked))
+    for row in table.rows:
+        assert row["problem"] is None and 0 <= row["accuracy"] <= 1 and "accuracy_interval" in row
+        assert "f1" in row and "auroc" in row and row["seconds cpu"] > 0
+    assert {"Accuracy", "F1", "AUROC", "AUPRC", "F1 SQ"} <= set(table.head)
+    assert table.rows[1]["settings"] == "loss=focal, gamma=2, alpha=3"
