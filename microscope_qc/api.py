@@ -12,7 +12,7 @@ from microscope_qc.workflows.open import opened_in_turn
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["compare_batches", "process_control", "statistics", "verdicts"]
+__all__ = ["compare_batches", "compositions", "process_control", "statistics", "verdicts"]
 
 
 def statistics(*projects: Path | str, by: Sequence[str] = ()) -> pandas.DataFrame:
@@ -136,3 +136,33 @@ def process_control(
 
     job = charts.process_control(opened_in_turn(projects), by, of=of, chart=chart, rules=rules, phase_1=phase_1)
     return pd.DataFrame(list(charts.chart_records(run_job(job))))
+
+
+def compositions(*projects: Path | str) -> pandas.DataFrame:
+    """Return what EDX measured, one row for each measurement, also those that belong to no finding.
+
+    Parameters
+    ----------
+    projects
+        Folders ``NAME.mqc``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``project`` and the columns of ``export --format measurements``: a column for each element and unit, ``Ni at%``,
+        and for its error (one standard deviation) where it is known, ``Ni at% sigma``.
+
+    Raises
+    ------
+    MicroscopeQCError
+        When a project cannot be opened.
+    """
+    import pandas as pd
+
+    from microscope_qc.workflows.stage.edx_out import measurement_table
+
+    frames = []
+    for project in opened_in_turn(projects):
+        head, lines = measurement_table(project)
+        frames.append(pd.DataFrame(lines, columns=head).assign(project=project.name))
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,7 +28,6 @@ STRATUM_DTYPE = np.dtype(
 )
 """Findings of one model: place of the class that it said, band of confidence, outcome, in which areas (a bit each)."""
 _KEY = ("model", "label", "band", "outcome", "inside")
-_FEW_COMBINATIONS = 100_000
 
 
 @dataclass(slots=True)
@@ -229,8 +227,6 @@ class _Searching:
         numbers = {area: number for number, area in enumerate(areas)}
         held = np.array([*(area.holds(y, x) for area in areas), np.zeros(len(y), bool)])
         none = len(areas)
-        if none == 1 and all(key in self._area_of for keys in self._keys for key in keys):
-            return lambda _, places: held[0] & (places >= 0)
         number_of = {key: numbers[area] for key, area in self._area_of.items()}
         area_of = np.array([[number_of.get(key, none) for key in keys] for keys in self._keys]).T
         points = np.arange(len(y))
@@ -269,18 +265,11 @@ def _counted(columns: Sequence[Ints], counts: Ints | None = None) -> np.ndarray:
     lowest = [int(column.min(initial=0)) for column in columns]
     columns = [column - low for column, low in zip(columns, lowest, strict=True)]
     shape = [int(column.max(initial=0)) + 1 for column in columns]
-    packed = np.ravel_multi_index(tuple(columns), shape)
-    if math.prod(shape) <= _FEW_COMBINATIONS:  # counting them all is faster than sorting
-        sums = np.bincount(packed, weights=counts)
-        keys = np.flatnonzero(sums)
-        sums = sums[keys]
-    else:
-        keys, place = np.unique(packed, return_inverse=True)
-        sums = np.bincount(place, weights=counts)
+    keys, place = np.unique(np.ravel_multi_index(tuple(columns), shape), return_inverse=True)
     strata = np.zeros(len(keys), STRATUM_DTYPE)
     for name, column, low in zip(_KEY, np.unravel_index(keys, shape), lowest, strict=True):
         strata[name] = column + low
-    strata["count"] = sums
+    strata["count"] = np.bincount(place, weights=counts, minlength=len(keys))
     return strata
 
 

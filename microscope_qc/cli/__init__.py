@@ -89,7 +89,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "marks": ("places", "list, add, move and delete the marks that align slides with a stage"),
         "alignments": ("places", "list and delete alignments of slides with a stage"),
         "stage": ("stage", "align a slide with a stage from marks; stage positions of chosen findings"),
-        "edx": ("stage", "match EDX measurements with findings"),
+        "edx": ("edx", "match EDX measurements with findings; list, link, unlink and delete them"),
     },
 }
 # Started by the program itself, not by a user.

@@ -69,7 +69,8 @@ def register(subparsers: Commands) -> None:
 def _fields() -> str:
     from microscope_qc.core.query_words import FIELD_WORDS
 
-    return "\n".join(f"  {name:<11} {words}" for name, words in FIELD_WORDS.items())
+    words = FIELD_WORDS | {"Ni, O, ...": "what EDX measured of an element, in at% or wt%: Ni>20at%"}
+    return "\n".join(f"  {name:<11} {said}" for name, said in words.items())
 
 
 def _review(args: argparse.Namespace) -> int:

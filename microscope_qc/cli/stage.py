@@ -1,4 +1,4 @@
-"""Commands ``stage fit``, ``stage export`` and ``edx import``."""
+"""Commands ``stage fit`` and ``stage export``."""
 
 from __future__ import annotations
 
@@ -55,24 +55,6 @@ def register(subparsers: Any) -> None:
     export.add_argument("--stage-z", type=number, metavar="MM", help="stage height to write")
     export.add_argument("--json", action="store_true", help="print the result as JSON")
     export.set_defaults(handler=_export)
-
-    edx = subparsers.add_parser("edx", description="Take EDX measurements into a project.")
-    commands = edx.add_subparsers(required=True, metavar="COMMAND")
-    imported = commands.add_parser(
-        "import",
-        help="match compositions with findings",
-        description="Read a table of compositions (CSV or XLSX) and match its lines with findings: by their number, "
-        "then by stage position within the expected error. Ambiguous lines are listed, never guessed.",
-    )
-    imported.add_argument("project", type=Path, metavar="PROJECT.mqc")
-    imported.add_argument("file", type=Path, metavar="FILE")
-    imported.add_argument("--registration", metavar="NAME", help="alignment for lines matched by position")
-    imported.add_argument("--slide", metavar="NAME")
-    imported.add_argument(
-        "--unit", choices=["at", "wt"], help="atom %% or weight %%, for a table that does not say which it holds"
-    )
-    imported.add_argument("--json", action="store_true", help="print the result as JSON")
-    imported.set_defaults(handler=_edx)
 
 
 def _fit(args: argparse.Namespace) -> int:
@@ -152,33 +134,4 @@ def _export(args: argparse.Namespace) -> int:
     print(f"Aligned by {result.registration} of {result.slide}.")
     if result.outside_marks:
         print(f"{result.outside_marks} of them are outside the marks.")
-    return 0
-
-
-def _edx(args: argparse.Namespace) -> int:
-    from microscope_qc.cli.progress import print_json, run
-    from microscope_qc.project import Project
-    from microscope_qc.workflows.stage.edx import import_edx, summary
-
-    with Project.open(args.project) as project:
-        slide_id = None if args.slide is None else project.slides.named(args.slide).id
-        job = import_edx(project, args.file, registration=args.registration, slide_id=slide_id, unit=args.unit)
-        result = run(job, args)
-    if args.json:
-        print_json(summary(result))
-        return 0
-    found = result.matching
-    print(f"{len(found.matched)} of {result.spectra} spectra matched with findings")
-    for match in found.matched:
-        amounts = ", ".join(f"{symbol} {value:.2f}" for symbol, value in match.spectrum.at_percent.items())
-        how = ", computed from weight %" if match.spectrum.computed else ""
-        print(f"  {match.label}: finding {match.box_id} ({match.by}); at% {amounts}{how}")
-    for label, ids in found.ambiguous.items():
-        print(f"  {label}: could be finding {', '.join(map(str, ids))}; name it in the table")
-    for label, reason in found.unmatched.items():
-        print(f"  {label}: {reason}")
-    if result.replaced:
-        print(f"  {result.replaced} compositions with these labels were there before and have been replaced")
-    for note in found.notes:
-        print(f"  Note: {note}")
     return 0

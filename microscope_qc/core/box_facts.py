@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from microscope_qc.core.composition import Amount
 from microscope_qc.core.opinions import OpinionTable
 
 
@@ -35,6 +36,8 @@ class BoxFacts:
         Gives what the project has of the things that a search can name. It is called only when one does.
     opinions
         What models say of the findings of the slide.
+    compositions
+        What EDX measured of findings, in both units, by their id; findings that were not measured are not in it.
     """
 
     pixel_size_um: tuple[float, float] | None = None
@@ -44,6 +47,7 @@ class BoxFacts:
     slide: str = ""
     known: Callable[[], Known] = field(default=Known, compare=False, repr=False)
     opinions: OpinionTable = field(default_factory=OpinionTable, compare=False, repr=False)
+    compositions: Mapping[int, Sequence[Amount]] = field(default_factory=dict, compare=False, repr=False)
 
 
 NO_FACTS = BoxFacts()

@@ -3,8 +3,8 @@
 Terms are joined by spaces and all of them must hold. A term is a field, an operator and a value; ``=``, ``!=`` and
 ``~`` (contains) take several values with commas between them, of which any may hold. A value with spaces, commas,
 quotes or operators in it stands in quotes. The number of a finding may stand alone as it is printed, ``#460``. What is
-not known of a finding (the confidence of a drawn one, its size in um where the pixel size is not known) fits no
-comparison with a number.
+not known of a finding (the confidence of a drawn one, its size in um where the pixel size is not known, its composition
+where EDX did not measure it) fits no comparison with a number. Elements are fields, too: ``Ni > 20 at%``.
 
 A typing mistake must never choose more than was meant: classes, slides, runs and words that do not exist are errors,
 also after ``!=``, numbers that a field cannot have are, and so is an empty query.
@@ -22,11 +22,12 @@ import numpy as np
 from microscope_qc.core.arrays import Flags
 from microscope_qc.core.box_facts import Known
 from microscope_qc.core.errors import InputError
-from microscope_qc.core.query_fields import FIELDS, Field, FieldRows, Unfit, Value
+from microscope_qc.core.query_fields import FIELDS, ElementField, Field, FieldRows, Unfit, Value, field_named
 
 LONGEST_QUERY = 10_000
 _NAME, _OPERATOR = re.compile(r"[^\W\d]\w*"), re.compile(r"!=|<=|>=|=|<|>|~")
 _BARE, _BARE_ONE = re.compile(r"[^\s,\"'=<>~!]+"), re.compile(r"[^\s\"'=<>~!]+")
+_PERCENT = re.compile(r"\s*(?:at|wt)\.?-?\s?%(?=\s|$)", re.IGNORECASE)
 _SEVERAL = ("=", "!=", "~")
 
 
@@ -195,7 +196,7 @@ def _field(reader: QueryReader) -> Field:
     name = reader.take(_NAME)
     if not name:
         reader.wrong("a field is expected", at=start, hint=_fields())
-    field = FIELDS.get(name.casefold())
+    field = field_named(name)
     if field is None:
         near = difflib.get_close_matches(name.casefold(), list(FIELDS), n=1)
         meant = f"Did you mean {near[0]}? " if near else ""
@@ -211,6 +212,8 @@ def _value(reader: QueryReader, field: Field, operator: str, known: Known) -> Va
         text = reader.take(_BARE if field.several else _BARE_ONE)  # one number may have a decimal comma
         if not text:
             reader.wrong("a value is expected", at=start, hint=f'Nothing at all is written as {field.name}="".')
+        if isinstance(field, ElementField):
+            text += reader.take(_PERCENT)
     try:
         return field.value(text, operator, known)
     except Unfit as error:

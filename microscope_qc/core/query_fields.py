@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -12,6 +13,7 @@ import numpy as np
 from microscope_qc.core.arrays import Flags, Ints
 from microscope_qc.core.box_facts import BoxFacts, Known
 from microscope_qc.core.box_rows import FindingFlag, ReviewState, has_flag
+from microscope_qc.core.elements import ATOMIC_WEIGHT
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.finding_texts import folded, saying
 from microscope_qc.core.numbers import Quantity
@@ -19,6 +21,7 @@ from microscope_qc.core.numbers import Quantity
 Value = str | float
 
 _NO_RUN = 0
+_PERCENT = re.compile(r"(.*?)\s*(at|wt)\.?\s*-?%?")
 _YES_NO = {"yes": 1.0, "true": 1.0, "1": 1.0, "no": 0.0, "false": 0.0, "0": 0.0}
 _STATES = {state.word: float(state) for state in ReviewState}
 _COMPARE: dict[str, Callable[[np.ndarray, np.ndarray], Flags]] = {
@@ -197,6 +200,34 @@ class NumberField:
 
 
 @dataclass(frozen=True, slots=True)
+class ElementField:
+    """How much of an element EDX measured: a percentage with ``at%`` or ``wt%`` after it, atom % without."""
+
+    name: str
+    operators: tuple[str, ...] = ("=", "!=", "<", "<=", ">", ">=")
+    several: bool = False
+
+    def value(self, text: str, operator: str, known: Known) -> Value:
+        """See :class:`Field`; the value is the number, with its unit after it."""
+        match = _PERCENT.fullmatch(text.casefold())
+        number, unit = match.groups() if match is not None else (text, None)
+        try:
+            percent = Quantity(self.name, "", 0.0, 100.0).parse(number)
+        except InputError as error:
+            raise Unfit(error.message, hint=f"{error.hint} Such as {self.name}>20at%.".strip()) from None
+        return f"{percent!r} {unit or 'at'}"
+
+    def mask(self, rows: FieldRows, operator: str, values: tuple[Value, ...]) -> Flags:
+        """See :class:`Field`; an element that was not found where others were is 0 % there."""
+        percent, unit = str(values[0]).split()
+        found = np.full(len(rows.rows), math.nan)
+        for place, number in enumerate(rows.rows["id"].tolist()):
+            if (amounts := rows.facts.compositions.get(number)) is not None:
+                found[place] = next((a.percent for a in amounts if (a.element, a.unit) == (self.name, unit)), 0.0)
+        return NumberField(self.name, lambda _rows: found).mask(rows, operator, (float(percent),))
+
+
+@dataclass(frozen=True, slots=True)
 class CountField:
     """Whole numbers that name something: those that ``names`` gives, or any; ``sign`` may stand before them.
 
@@ -298,3 +329,9 @@ FIELDS: dict[str, Field] = {
     )
 }
 """Every field by the name it is written with; core/query_words.py says what each is."""
+_ELEMENTS = {symbol.casefold(): ElementField(symbol) for symbol in ATOMIC_WEIGHT}
+
+
+def field_named(name: str) -> Field | None:
+    """Return the field of this name, also that of an element: ``Ni``."""
+    return FIELDS.get(name.casefold()) or _ELEMENTS.get(name.casefold())

@@ -16,7 +16,7 @@ from microscope_qc.core.arrays import Flags
 from microscope_qc.core.box_facts import BoxFacts, Known
 from microscope_qc.core.finding_texts import folded, saying
 from microscope_qc.core.query import QueryError, QueryReader, Term, read_term
-from microscope_qc.core.query_fields import FIELDS, FieldRows
+from microscope_qc.core.query_fields import FieldRows, field_named
 
 LONGEST_SEARCH = 1_000
 _QUOTES = {'"': '"', "“": "”", "„": "“”", "«": "»"}
@@ -103,5 +103,5 @@ def _condition(reader: QueryReader, known: Known) -> Term:
         return read_term(reader, known)
     except QueryError as error:
         name = re.split(r"[\s!=<>~]", reader.text[start:], maxsplit=1)[0]
-        hint = error.hint if name.casefold() in FIELDS else f"{error.hint} {_AS_TEXT}"
+        hint = error.hint if field_named(name) is not None else f"{error.hint} {_AS_TEXT}"
         raise QueryError(error.message.replace("The query", "The search", 1), hint=hint) from None

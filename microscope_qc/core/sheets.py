@@ -44,7 +44,19 @@ class Record:
 def read_sheet(
     path: Path | str, *, what: str = "table", largest_bytes: int = LARGEST_BYTES, most_rows: int = LARGEST_ROWS
 ) -> list[list[str]]:
-    """Return the cells of a CSV file, or of the first sheet of a workbook, as text without spaces around it.
+    """Return the cells of a CSV file, or of the first sheet of a workbook; see :func:`read_sheets`."""
+    return read_sheets(path, what=what, largest_bytes=largest_bytes, most_rows=most_rows, most_sheets=1)[0]
+
+
+def read_sheets(
+    path: Path | str,
+    *,
+    what: str = "table",
+    largest_bytes: int = LARGEST_BYTES,
+    most_rows: int = LARGEST_ROWS,
+    most_sheets: int = 50,
+) -> list[list[list[str]]]:
+    """Return the cells of a CSV file, or of each sheet of a workbook, as text without spaces around it.
 
     A CSV may be in UTF-8, UTF-16 or cp1252; its cells are separated by the sign (comma, semicolon, tab) on which its
     lines agree, unless a first line ``sep=`` says it. At most :data:`LARGEST_COLUMNS` cells of a line are read. Of
@@ -56,6 +68,8 @@ def read_sheet(
         Name of such a table in messages.
     largest_bytes, most_rows
         Larger files are refused.
+    most_sheets
+        Further sheets of a workbook are not read.
 
     Raises
     ------
@@ -70,16 +84,16 @@ def read_sheet(
         if path.stat().st_size > largest_bytes:
             raise ExchangeError(f"{path.name} is too large for a {what}.", hint="Choose another file.")
         if path.suffix.lower() in _WORKBOOKS:
-            rows = _workbook(path, most_rows)
+            sheets = _workbook(path, most_rows, most_sheets)
         else:
-            rows = _csv(path, _text(path.read_bytes()), most_rows)
+            sheets = [_csv(path, _text(path.read_bytes()), most_rows)]
     except OSError as error:
         raise ExchangeError(
             f"{path.name} cannot be read ({error.strerror or error}).", hint="Check the path."
         ) from error
-    if len(rows) > most_rows:
+    if any(len(rows) > most_rows for rows in sheets):
         raise ExchangeError(f"{path.name} has more than {most_rows} lines.", hint="Split the file.")
-    return rows
+    return sheets
 
 
 def read_records(
@@ -186,7 +200,7 @@ def separator_of(text: str) -> str:
     return best
 
 
-def _workbook(path: Path, most_rows: int) -> list[list[str]]:
+def _workbook(path: Path, most_rows: int, most_sheets: int) -> list[list[list[str]]]:
     from xml.etree.ElementTree import ParseError
     from zipfile import BadZipFile, ZipFile
 
@@ -196,12 +210,13 @@ def _workbook(path: Path, most_rows: int) -> list[list[str]]:
         with ZipFile(path) as packed:
             if sum(entry.file_size for entry in packed.infolist()) > LARGEST_UNPACKED:
                 raise ExchangeError(f"{path.name} is too large when unpacked.", hint="Save only the table.")
-        formulas = _workbook_cells(path, most_rows, results=False)
-        if any(cell.data_type == "f" for row in formulas for cell in row):
-            results = _workbook_cells(path, most_rows, results=True)
-            _check_results(path, formulas, results)
-            formulas = results
-        return [[_cell(cell.value, str(cell.number_format)) for cell in row] for row in formulas]
+        sheets = _workbook_cells(path, most_rows, most_sheets, results=False)
+        if any(cell.data_type == "f" for rows in sheets for row in rows for cell in row):
+            results = _workbook_cells(path, most_rows, most_sheets, results=True)
+            for rows, known in zip(sheets, results, strict=True):
+                _check_results(path, rows, known)
+            sheets = results
+        return [[[_cell(cell.value, str(cell.number_format)) for cell in row] for row in rows] for rows in sheets]
     except ExchangeError:
         raise
     except (BadZipFile, InvalidFileException, ParseError, KeyError, ValueError, IndexError, TypeError) as error:
@@ -210,15 +225,16 @@ def _workbook(path: Path, most_rows: int) -> list[list[str]]:
         ) from error
 
 
-def _workbook_cells(path: Path, most_rows: int, *, results: bool) -> list[list[Any]]:
-    """Cells of the first sheet, formulas as such or with their results."""
+def _workbook_cells(path: Path, most_rows: int, most_sheets: int, *, results: bool) -> list[list[list[Any]]]:
+    """Cells of each sheet, formulas as such or with their results."""
     from openpyxl import load_workbook
 
     book = load_workbook(path, read_only=True, data_only=results)
     try:
-        sheet = book.worksheets[0]
-        sheet.reset_dimensions()  # some programs store a wrong size, and cells beyond it would be left out
-        return [list(row[:LARGEST_COLUMNS]) for row in islice(sheet.iter_rows(), most_rows + 1)]
+        sheets = [book.worksheets[0], *book.worksheets[1:most_sheets]]
+        for sheet in sheets:
+            sheet.reset_dimensions()  # some programs store a wrong size, and cells beyond it would be left out
+        return [[list(row[:LARGEST_COLUMNS]) for row in islice(sheet.iter_rows(), most_rows + 1)] for sheet in sheets]
     finally:
         book.close()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -14,27 +13,50 @@ from microscope_qc.correlation.registration import Registration
 
 
 @dataclass(frozen=True, slots=True)
-class SpectrumMatch:
-    """A spectrum and its finding; ``by`` is "label" or "position"."""
+class Placement:
+    """A spectrum and where it belongs.
 
-    label: str
-    box_id: int
-    by: str
+    ``box_id`` is the one finding that it clearly belongs to, ``by`` "label" or "position"; otherwise ``candidates`` are
+    the findings that it may belong to, and ``reason`` says why it belongs to none.
+    """
+
     spectrum: Spectrum
+    box_id: int | None = None
+    by: str = ""
+    candidates: tuple[int, ...] = ()
+    reason: str = ""
+
+    @property
+    def label(self) -> str:
+        """The label of the spectrum."""
+        return self.spectrum.label
 
 
 @dataclass(frozen=True, slots=True)
 class Matching:
-    """Spectra with one defect, those that fit several, and those that fit none, with the reason.
+    """All spectra of a table with their places.
 
     ``notes`` are sentences about what was left out of compositions or is doubtful in them, and about labels that
     several lines have.
     """
 
-    matched: tuple[SpectrumMatch, ...]
-    ambiguous: dict[str, tuple[int, ...]]
-    unmatched: dict[str, str]
+    placements: tuple[Placement, ...]
     notes: tuple[str, ...] = ()
+
+    @property
+    def matched(self) -> tuple[Placement, ...]:
+        """Spectra with one finding."""
+        return tuple(known for known in self.placements if known.box_id is not None)
+
+    @property
+    def ambiguous(self) -> dict[str, tuple[int, ...]]:
+        """Labels of spectra that fit several findings."""
+        return {known.label: known.candidates for known in self.placements if known.candidates}
+
+    @property
+    def unmatched(self) -> dict[str, str]:
+        """Labels of spectra that fit no finding, and why."""
+        return {known.label: known.reason for known in self.placements if known.reason and not known.candidates}
 
 
 def match_spectra(
@@ -56,33 +78,31 @@ def match_spectra(
         Rows of the slide that the alignment belongs to; None takes ``rows``.
     """
     known = {int(number) for number in rows["id"]}
-    matched: list[SpectrumMatch] = []
-    ambiguous: dict[str, tuple[int, ...]] = {}
-    unmatched: dict[str, str] = {}
+    aligned = rows if rows_aligned is None else rows_aligned
+    placements = tuple(_place(spectrum, known, aligned, registration) for spectrum in spectra)
     times = Counter(spectrum.label for spectrum in spectra)
-    for spectrum in spectra:
-        number = finding_number(spectrum.label)
-        if not spectrum.at_percent:
-            unmatched.setdefault(spectrum.label, " ".join(spectrum.notes))
-            continue
-        if number in known and number is not None:
-            matched.append(SpectrumMatch(spectrum.label, number, "label", spectrum))
-            continue
-        if spectrum.stage_mm is None or registration is None:
-            missing = "no stage position" if spectrum.stage_mm is None else "no alignment to place it with"
-            reason = f"no finding {number}" if number is not None else "no number of a finding"
-            unmatched[spectrum.label] = f"{reason}, {missing}"
-            continue
-        near = _near(spectrum.stage_mm, rows if rows_aligned is None else rows_aligned, registration)
-        if len(near) == 1:
-            matched.append(SpectrumMatch(spectrum.label, near[0], "position", spectrum))
-        elif near:
-            ambiguous[spectrum.label] = tuple(near)
-        else:
-            unmatched[spectrum.label] = "no finding within the expected error"
     notes = [f"{label} stands in {count} lines." for label, count in times.items() if count > 1]
-    notes += [f"{match.label}: {note}" for match in matched for note in match.spectrum.notes]
-    return Matching(tuple(matched), ambiguous, unmatched, tuple(dict.fromkeys(notes)))
+    notes += [f"{p.label}: {note}" for p in placements if p.spectrum.at_percent for note in p.spectrum.notes]
+    return Matching(placements, tuple(dict.fromkeys(notes)))
+
+
+def _place(spectrum: Spectrum, known: set[int], rows: np.ndarray, registration: Registration | None) -> Placement:
+    if not spectrum.at_percent:
+        return Placement(spectrum, reason=" ".join(spectrum.notes))
+    number = finding_number(spectrum.label)
+    if number is not None and number in known:
+        return Placement(spectrum, number, "label")
+    if spectrum.stage_mm is None or registration is None:
+        missing = "no stage position" if spectrum.stage_mm is None else "no alignment to place it with"
+        reason = f"no finding {number}" if number is not None else "no number of a finding"
+        return Placement(spectrum, reason=f"{reason}, {missing}")
+    near = _near(spectrum.stage_mm, rows, registration)
+    if len(near) == 1:
+        return Placement(spectrum, near[0], "position")
+    if near:
+        listed = ", ".join(map(str, near))
+        return Placement(spectrum, candidates=tuple(near), reason=f"could be finding {listed}")
+    return Placement(spectrum, reason="no finding within the expected error")
 
 
 def _near(stage_mm: tuple[float, float], rows: np.ndarray, registration: Registration) -> list[int]:
@@ -93,17 +113,3 @@ def _near(stage_mm: tuple[float, float], rows: np.ndarray, registration: Registr
     dy = np.maximum(np.maximum(rows["y0"] - y, y - rows["y1"]), 0) * size_y
     dx = np.maximum(np.maximum(rows["x0"] - x, x - rows["x1"]), 0) * size_x
     return [int(number) for number in rows["id"][np.hypot(dy, dx) <= radius_um]]
-
-
-def as_json(match: SpectrumMatch, source: str) -> dict[str, Any]:
-    """A match as the project stores it."""
-    spectrum = match.spectrum
-    return {
-        "label": spectrum.label,
-        "at_percent": spectrum.at_percent,
-        "wt_percent": spectrum.wt_percent,
-        "computed_from_wt": spectrum.computed,
-        "stage_mm": None if spectrum.stage_mm is None else list(spectrum.stage_mm),
-        "matched_by": match.by,
-        "source": source,
-    }

@@ -10,17 +10,17 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from microscope_qc.core.composition import UNITS, Amount, in_both_units
+from microscope_qc.core.elements import atomic_percent, element_in
 from microscope_qc.core.errors import ExchangeError
 from microscope_qc.core.numbers import exact_text, grouping_signs, number_in
-from microscope_qc.core.sheets import read_sheet
-from microscope_qc.correlation.elements import atomic_percent, element_in
+from microscope_qc.core.sheets import read_sheets
 from microscope_qc.correlation.targets import OUTSIDE
 
-UNITS = {"at": "atom %", "wt": "weight %"}
 _LABELS = (
     "defect_id", "defect", "label", "spectrum", "spectrum label", "spectrum name", "name", "point", "id", "spektrum",
 )  # fmt: skip
@@ -31,7 +31,20 @@ _STATISTICS = re.compile(
 )
 _WEIGHT = re.compile(r"(?<![a-z])(weight|wt|mass|masse|massen\w*|gew|gewichts?)(?![a-z])")
 _ATOM = re.compile(r"(?<![a-z])(atomic|atoms?|at)(?![a-z])")
+_VOLTAGE_WORDS = (
+    r"acc(?:\.|elerating)?[_ ]?voltage|beam (?:energy|voltage)|primary energy|hv|eht|kv"
+    r"|beschleunigungsspannung|primärenergie"
+)
+_KINDS = {
+    "reference": re.compile(r"(?<![a-zäöü])(ref|refs|reference|referenz)(?![a-zäöü])", re.IGNORECASE),
+    "area": re.compile(r"(?<![a-zäöü])(area|region|map|fläche|bereich)(?![a-zäöü])", re.IGNORECASE),
+    "line": re.compile(r"(?<![a-zäöü])(line|linie)(?![a-zäöü])", re.IGNORECASE),
+}
+_VOLTAGE = re.compile(rf"(?:(?:{_VOLTAGE_WORDS})[_ ]?)?[(\[]?ke?v[)\]]?")
+_SAID_VOLTAGE = re.compile(rf"\b(?:{_VOLTAGE_WORDS})\b[^0-9]{{0,12}}([0-9]+(?:[.,][0-9]+)?) ?ke?V\b", re.IGNORECASE)
 _PERCENT = re.compile(r"%|percent|prozent")
+_ELEMENT_HEADS = ("element", "elem", "elem.", "elt", "elt.", "el")
+_SIGMAS = re.compile(r"(?:([1-9]) ?)?(?:sigma|σ)")
 _NO_AMOUNT = re.compile(r"sigma|err|fehler|oxid|compound|verbindung|net|no\.|nummer|number")
 _UNIT_WORDS = {
     "%",
@@ -51,6 +64,12 @@ _UNIT_WORDS = {
 }
 _LONGEST_HEADING = 60
 _LEAST_SUM, _LARGEST_SUM = 50.0, 101.0
+_AGREEING = 1.5
+"""Atom % may differ so much from those computed of weight %; tables round both."""
+
+
+class UnitNotSaidError(ExchangeError):
+    """A table holds amounts and does not say whether they are weight % or atom %."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +77,7 @@ class Spectrum:
     """One composition in atom %, and in weight % where the table has that; ``stage_mm`` is (x, y) or None.
 
     ``notes`` are sentences about what is doubtful in it. Without atom % in the table they are computed from weight %.
+    ``sigma`` are standard deviations by unit and element, ``row`` is the line of the table from 1, ``kv`` the voltage.
     """
 
     label: str
@@ -66,6 +86,28 @@ class Spectrum:
     stage_mm: tuple[float, float] | None = None
     computed: bool = False
     notes: tuple[str, ...] = ()
+    sigma: dict[str, dict[str, float]] = field(default_factory=dict)
+    row: int = 0
+    kv: float | None = None
+
+    @property
+    def kind(self) -> str:
+        """What was measured, as its label says it: "point" where it says nothing."""
+        return next((kind for kind, words in _KINDS.items() if words.search(self.label)), "point")
+
+    @property
+    def amounts(self) -> tuple[Amount, ...]:
+        """The composition in both units; what the table does not hold was computed."""
+        given = {"wt": self.wt_percent} if self.computed else {"at": self.at_percent, "wt": self.wt_percent}
+        if not self.computed and self.wt_percent.keys() != self.at_percent.keys():
+            del given["wt"]
+        return in_both_units(
+            [
+                Amount(symbol, unit, percent, self.sigma.get(unit, {}).get(symbol))
+                for unit, known in given.items()
+                for symbol, percent in known.items()
+            ]
+        )
 
 
 def read_spectra(path: Path | str, *, unit: str | None = None) -> list[Spectrum]:
@@ -79,16 +121,49 @@ def read_spectra(path: Path | str, *, unit: str | None = None) -> list[Spectrum]
     Raises
     ------
     ExchangeError
-        When it cannot be read, holds no composition, or does not say whether it holds weight % or atom %.
+        When it cannot be read, or holds no composition.
+    UnitNotSaidError
+        When it does not say whether it holds weight % or atom %.
     """
     path = Path(path)
-    spectra = spectra_in(read_sheet(path, what="table of compositions"), name=path.name, unit=unit)
+    sheets = read_sheets(path, what="table of compositions")
+    spectra = _joined(spectrum for rows in sheets for spectrum in spectra_in(rows, name=path.name, unit=unit))
     if not any(spectrum.at_percent for spectrum in spectra):
         raise ExchangeError(
             f"{path.name} holds no composition.",
             hint="It needs a column for the finding's number and one for each element, such as 'Ni at%'.",
         )
     return spectra
+
+
+def _joined(spectra: Iterable[Spectrum]) -> list[Spectrum]:
+    """Make one spectrum of two of which one table has the weight % and another one the atom %."""
+    result: list[Spectrum] = []
+    for spectrum in spectra:
+        for place, known in enumerate(result):
+            at, wt = (spectrum, known) if known.computed else (known, spectrum)
+            halves = wt.computed and not at.computed and not at.wt_percent
+            if known.label == spectrum.label and halves and at.at_percent.keys() == wt.wt_percent.keys():
+                result[place] = replace(
+                    at,
+                    wt_percent=wt.wt_percent,
+                    stage_mm=at.stage_mm or wt.stage_mm,
+                    notes=tuple(dict.fromkeys([*at.notes, *wt.notes, *_disagreement(at.at_percent, wt.wt_percent)])),
+                    sigma=wt.sigma | at.sigma,
+                    row=known.row,
+                    kv=at.kv or wt.kv,
+                )
+                break
+        else:
+            result.append(spectrum)
+    return result
+
+
+def _disagreement(at: dict[str, float], wt: dict[str, float]) -> list[str]:
+    """Say that weight % and atom % of the same elements cannot both be true."""
+    total, computed = sum(at.values()), atomic_percent(wt)
+    apart = max((abs(100 * at[e] / total - computed[e]) for e in computed), default=0.0) if total else 0.0
+    return [f"Its atom % and weight % do not agree (by {apart:.1f} atom %)."] if apart > _AGREEING else []
 
 
 def spectra_in(rows: Sequence[Sequence[str]], *, name: str = "The table", unit: str | None = None) -> list[Spectrum]:
@@ -113,11 +188,17 @@ def finding_number(label: str) -> int | None:
 
 
 class _Reader:
-    """The cells, and what is known of the whole table."""
+    """The cells, and what is known of the whole table: signs between thousands, and the voltage where it says one."""
 
     def __init__(self, rows: Sequence[Sequence[str]], name: str, unit: str | None) -> None:
         self.rows, self.name, self.unit = rows, name, unit
         self.grouped = grouping_signs(cell for row in rows for cell in row)
+        self.kv = next((kv for row in rows if (kv := self._voltage(" ".join(row))) is not None), None)
+
+    def _voltage(self, text: str) -> float | None:
+        said = _SAID_VOLTAGE.search(text)
+        kv = number_in(said.group(1), grouped=self.grouped) if said else math.nan
+        return kv if kv > 0 else None
 
     def amounts(self, cells: dict[str, str]) -> tuple[dict[str, float], list[str]]:
         """Numbers of elements; and sentences about cells that are none."""
@@ -145,7 +226,7 @@ class _Reader:
         if said:
             return said
         if self.unit is None:
-            raise ExchangeError(
+            raise UnitNotSaidError(
                 f"{self.name} does not say whether it holds weight % or atom %.",
                 hint="Look it up in the program that made it, and choose the unit (--unit wt or --unit at on the "
                 "command line).",
@@ -157,22 +238,42 @@ class _Reader:
         heads = [number for number, row in enumerate(self.rows) if _is_block_head(row)]
         for start, end in zip([-1, *heads], [*heads, len(self.rows)], strict=True):
             columns = _block_columns(self.rows[start]) if start >= 0 else {}
-            parts: dict[str, dict[str, str]] = {kind: {} for kind in ("at", "wt") if kind in columns}
-            if columns and not parts and "any" in columns:
-                kind = self.table_unit(self.said_unit(range(len(self.rows))))
-                columns[kind], parts = columns["any"], {kind: {}}
+            units = [unit for unit in UNITS if unit in columns]
+            if columns and not units and "any" in columns:
+                unit = self.table_unit(self.said_unit(range(len(self.rows))))
+                columns[unit], units = columns["any"], [unit]
+            lines: dict[str, Sequence[str]] = {}
             label = next((name for name in names if finding_number(name) is not None), names[-1] if names else "")
             names = []
             for row in self.rows[start + 1 : end]:
                 filled = [cell for cell in row if cell]
                 symbol = element_in(_at(row, columns.get("element", -1)))
                 if symbol is not None and not names:
-                    for kind, cells in parts.items():
-                        cells.setdefault(symbol, _at(row, columns[kind]))
+                    lines.setdefault(symbol, row)
                 elif len(filled) in (1, 2) and not _STATISTICS.match(filled[0]):
                     names.append(_block_label(filled))
-            if any(parts.values()):
-                yield from self.spectrum(label or f"line {start + 1}", parts)
+            if lines and units:
+                parts = {unit: {e: _at(row, columns[unit]) for e, row in lines.items()} for unit in units}
+                sigma = self._block_sigma(lines, columns)
+                yield from self.spectrum(label or f"row {start + 1}", parts, row=start + 1, sigma=sigma)
+
+    def _block_sigma(self, lines: dict[str, Sequence[str]], columns: dict[str, int]) -> dict[str, dict[str, float]]:
+        """Standard deviations in the unit of their amounts; errors of which the table does not say how many sigma they
+        are, or of what, are left out."""
+
+        def numbers(name: str) -> dict[str, float]:
+            known = {e: number_in(_at(row, columns.get(name, -1)), grouped=self.grouped) for e, row in lines.items()}
+            return {e: value for e, value in known.items() if value >= 0}
+
+        found = {unit: numbers(f"{unit} sigma") for unit in UNITS if f"{unit} sigma" in columns}
+        if "wt" not in found and "error" in columns:  # of the weight % before they are normalised to 100
+            before, after = numbers("raw" if "raw" in columns else "wt"), numbers("wt")
+            found["wt"] = {
+                e: error / columns["sigmas"] * after[e] / before[e]
+                for e, error in numbers("error").items()
+                if before.get(e) and e in after
+            }
+        return found
 
     def wide(self, starts: Sequence[int]) -> Iterator[Spectrum]:
         stated_above = bool(self.said_unit(range(starts[0])))  # else below, where one program writes it
@@ -190,7 +291,8 @@ class _Reader:
             label_at = next((words.index(word) for word in _LABELS if word in words), None)
             if label_at is None:
                 label_at = next((place for place in range(len(head)) if place not in columns), None)
-            yield from self._wide_lines(range(start + 1, end), columns, label_at, _stage_columns(words))
+            kv_at = next((place for place, word in enumerate(words) if _VOLTAGE.fullmatch(word)), -1)
+            yield from self._wide_lines(range(start + 1, end), columns, label_at, _stage_columns(words), kv_at)
 
     def _wide_lines(
         self,
@@ -198,6 +300,7 @@ class _Reader:
         columns: dict[int, tuple[str, str]],
         label_at: int | None,
         stage: Sequence[tuple[int, float]],
+        kv_at: int,
     ) -> Iterator[Spectrum]:
         for number in lines:
             row = self.rows[number]
@@ -210,7 +313,10 @@ class _Reader:
             xy = [number_in(_at(row, place), grouped=self.grouped) * factor for place, factor in stage]
             mm = (xy[0], xy[1]) if len(xy) == 2 and all(map(math.isfinite, xy)) else None
             if any(any(cells.values()) for cells in parts.values()):
-                yield from self.spectrum(label or f"line {number + 1}", parts, mm)
+                kv = number_in(_at(row, kv_at), unit="kV", grouped=self.grouped)
+                yield from self.spectrum(
+                    label or f"row {number + 1}", parts, mm, row=number + 1, kv=kv if kv > 0 else None
+                )
 
     def element_rows(self) -> Iterator[Spectrum]:
         start = next(
@@ -225,17 +331,24 @@ class _Reader:
             if place == 0 or not label or _STATISTICS.match(label):
                 continue
             cells = {element_in(_at(self.rows[n], 0)) or "": _at(self.rows[n], place) for n in lines}
-            yield from self.spectrum(label, {unit: cells})
+            yield from self.spectrum(label, {unit: cells}, row=start + 1)
 
     def spectrum(
-        self, label: str, parts: dict[str, dict[str, str]], stage_mm: tuple[float, float] | None = None
+        self,
+        label: str,
+        parts: dict[str, dict[str, str]],
+        stage_mm: tuple[float, float] | None = None,
+        *,
+        row: int,
+        sigma: dict[str, dict[str, float]] | None = None,
+        kv: float | None = None,
     ) -> Iterator[Spectrum]:
         """Make a spectrum of the cells."""
         at, notes = self.amounts(parts.get("at", {}))
         wt, more = self.amounts(parts.get("wt", {}))
         notes = list(dict.fromkeys([*notes, *more]))
         if not sum(at.values()) and not sum(wt.values()):
-            yield Spectrum(label[:200], {}, {}, stage_mm, False, (*notes, "It holds no amounts."))
+            yield Spectrum(label[:200], {}, {}, stage_mm, False, (*notes, "It holds no amounts."), row=row)
             return
         computed = not set(wt) <= set(at)
         if computed and not set(at) <= set(wt):
@@ -245,10 +358,14 @@ class _Reader:
             )
         if computed:
             at = atomic_percent(wt)
+        elif at.keys() == wt.keys():
+            notes += _disagreement(at, wt)
         total = sum((wt if computed else at).values())
         if not _LEAST_SUM <= total <= _LARGEST_SUM:
             notes.append(f"The {UNITS['wt' if computed else 'at']} add up to {exact_text(round(total, 2))}.")
-        yield Spectrum(label[:200], at, wt, stage_mm, computed, tuple(notes))
+        yield Spectrum(
+            label[:200], at, wt, stage_mm, computed, tuple(notes), sigma=sigma or {}, row=row, kv=kv or self.kv
+        )
 
 
 def unit_in(text: str) -> str:
@@ -269,19 +386,32 @@ def _has_number(row: Sequence[str]) -> bool:
 
 
 def _is_block_head(row: Sequence[str]) -> bool:
-    return "element" in [cell.casefold() for cell in row] and any("%" in cell for cell in row)
+    return any(cell.casefold() in _ELEMENT_HEADS for cell in row) and any("%" in cell for cell in row)
 
 
 def _block_columns(row: Sequence[str]) -> dict[str, int]:
-    """Places of the element and of its amounts; normalised weight % before those that are not."""
+    """Places of the element, its amounts and their errors; normalised weight % before those that are not.
+
+    "raw" are weight % that are not normalised, "error" is their absolute error, of so many standard deviations as
+    "sigmas" says.
+    """
     columns: dict[str, int] = {}
     for place, cell in enumerate(row):
         word = cell.casefold()
-        if word == "element":
-            columns["element"] = place
+        if word in _ELEMENT_HEADS:
+            columns.setdefault("element", place)
+        elif said := _SIGMAS.search(word):
+            unit = unit_in(word.replace(said.group(), ""))
+            if word.startswith("abs") or (unit == "wt" and "err" in word):
+                columns.setdefault("error", place)
+                columns.setdefault("sigmas", int(said.group(1) or 1))
+            elif unit:
+                columns.setdefault(f"{unit} sigma", place)
         elif "%" not in word or _NO_AMOUNT.search(word):
             continue
         elif kind := unit_in(word):
+            if kind == "wt" and "norm" not in word:
+                columns.setdefault("raw", place)
             if kind not in columns or ("norm" in word and "norm" not in row[columns[kind]].casefold()):
                 columns[kind] = place
         else:

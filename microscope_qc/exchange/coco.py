@@ -1,7 +1,8 @@
 """COCO object detection JSON.
 
 ``bbox`` is [x, y, width, height] in full-resolution pixels; category names are the class codes; ``score`` is there
-where a model made the box; ``attributes`` hold state, reason, note and choice. Coinciding boxes stay separate.
+where a model made the box; ``attributes`` hold state, reason, note, choice and, as ``edx``, what EDX
+measured. Coinciding boxes stay separate.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from microscope_qc.exchange.shapes import EXTENSION, NO_SIDES, Sides, extension,
 LARGEST_UM = 1e4
 CROWD = "iscrowd"
 """Attribute of a box that marks many defects at once, as COCO calls it."""
-_TAKEN = ("state", "reason", "note", "chosen", "attributes")
+_TAKEN = ("state", "reason", "note", "chosen", "attributes", "edx")
 
 
 def write(path: Path, document: Document) -> list[Path]:
@@ -88,6 +89,7 @@ def _annotation(
         "attributes": {
             **{key: value for key, value in attributes.items() if key not in _TAKEN},
             **({"attributes": taken} if taken else {}),
+            **({"edx": box.measured} if box.composition else {}),
             "state": box.state.word,
             "reason": box.reason,
             "note": box.note,

@@ -12,6 +12,7 @@ from typing import Any
 from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.cells import one_line, visible
 from microscope_qc.core.class_colours import PALETTE
+from microscope_qc.core.composition import SHORT, Amount
 from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.errors import ExchangeError
 from microscope_qc.core.outline import Outline
@@ -33,7 +34,7 @@ class Box:
     """One marked defect: half-open, (y, x), in full-resolution pixels of its picture.
 
     ``score`` is None where a user drew the box. ``attributes`` holds whatever else the file says, ``outline`` the
-    shape where it is more than a box.
+    shape where it is more than a box. ``composition`` is what EDX measured, in both units; it is written, not read.
     """
 
     class_code: str
@@ -49,6 +50,18 @@ class Box:
     chosen: bool = False
     attributes: dict[str, Any] = field(default_factory=dict)
     outline: Outline | None = None
+    composition: tuple[Amount, ...] = ()
+
+    @property
+    def measured(self) -> dict[str, float]:
+        """Percentages by element and unit, ``Ni at%``, and their errors where these are known, ``Ni at% sigma``."""
+        found: dict[str, float] = {}
+        for amount in self.composition:
+            name = f"{amount.element} {SHORT[amount.unit]}"
+            found[name] = round(amount.percent, 4)
+            if amount.sigma is not None:
+                found[f"{name} sigma"] = round(amount.sigma, 4)
+        return found
 
 
 @dataclass(slots=True)

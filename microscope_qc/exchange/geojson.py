@@ -61,6 +61,7 @@ def _feature(image: ImageEntry, box: Box, known: dict[str, DefectClass], number:
         measurements |= {"Width um": (box.x1 - box.x0) * size_x, "Height um": (box.y1 - box.y0) * size_y}
     if box.score is not None:
         measurements["Confidence"] = box.score
+    measurements |= box.measured
     metadata = {"state": box.state.word, "slide": image.path, "defect_id": str(box.id)}
     metadata |= {key: text for key, text in (("reason", box.reason), ("note", box.note)) if text}
     if box.chosen:

@@ -28,10 +28,14 @@ NEEDED = ("class", *NUMBERS)
 
 
 def write(path: Path, document: Document) -> list[Path]:
-    """Write the table (UTF-8, comma, point); text that looks like a formula gets an apostrophe before it."""
+    """Write the table (UTF-8, comma, point); text that looks like a formula gets an apostrophe before it.
+
+    What EDX measured stands in columns after the others, ``Ni at%``.
+    """
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    measured = list(dict.fromkeys(name for image in document.images for box in image.boxes for name in box.measured))
+    writer.writerow([*COLUMNS, *measured])
     names = {cls.code: cls.name for cls in document.classes}
     for image in document.images:
         height, width = image.shape_px or ("", "")
@@ -47,7 +51,8 @@ def write(path: Path, document: Document) -> list[Path]:
                 box.state.word, escape_cell(box.reason), escape_cell(box.note), "yes" if box.chosen else "no",
                 escape_cell(attributes_text(box.attributes)), "" if box.outline is None else extension(box),
             ]  # fmt: skip
-            writer.writerow(row)
+            amounts = box.measured
+            writer.writerow([*row, *(amounts.get(name, "") for name in measured)])
     atomic_write(path, out.getvalue().encode("utf-8", "replace"))
     return [path]
 

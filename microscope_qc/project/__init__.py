@@ -4,13 +4,25 @@ from microscope_qc.project.project import SUFFIX, Project
 from microscope_qc.project.records import (
     AreaRecord,
     Change,
+    EdxMeasurement,
     LogEntry,
     Mark,
+    MeasurementLink,
     RegistrationRecord,
     RunRecord,
     SlideRecord,
 )
 
 __all__ = [
-    "SUFFIX", "AreaRecord", "Change", "LogEntry", "Mark", "Project", "RegistrationRecord", "RunRecord", "SlideRecord",
+    "SUFFIX",
+    "AreaRecord",
+    "Change",
+    "EdxMeasurement",
+    "LogEntry",
+    "Mark",
+    "MeasurementLink",
+    "Project",
+    "RegistrationRecord",
+    "RunRecord",
+    "SlideRecord",
 ]  # fmt: skip

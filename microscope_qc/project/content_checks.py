@@ -8,6 +8,7 @@ from collections.abc import Callable
 from sqlalchemy import Connection, text
 
 from microscope_qc.core.boxes import OF_USER
+from microscope_qc.core.composition import amounts_from_json
 from microscope_qc.core.errors import ProjectError
 from microscope_qc.core.outline import Outline
 from microscope_qc.project.deltas import unpack
@@ -204,6 +205,34 @@ def _drop_areas(connection: Connection) -> str:
     return "They were removed and count in no density; declare them again."
 
 
+def _unreadable_amounts(connection: Connection) -> list[int]:
+    found = []
+    for number, stored in connection.execute(text("SELECT id, amounts FROM measurements")):
+        try:
+            amounts_from_json(stored)
+        except ValueError:
+            found.append(int(number))
+    return found
+
+
+def _look_amounts(connection: Connection) -> str | None:
+    count = len(_unreadable_amounts(connection))
+    return f"The compositions of {count} measurements cannot be read." if count else None
+
+
+def _empty_amounts(connection: Connection) -> str:
+    for number in _unreadable_amounts(connection):
+        connection.execute(text("UPDATE measurements SET amounts = '[]' WHERE id = :n"), {"n": number})
+    settle_history(connection)
+    return "They are empty now; import their tables again."
+
+
+def _drop_lost_links(connection: Connection) -> str:
+    connection.execute(text(f"DELETE FROM measurement_links WHERE {_LOST_LINK}"))  # noqa: S608 - a constant
+    settle_history(connection)
+    return "They were removed; measurements that are left belong to no finding now."
+
+
 def _drop_lost_areas(connection: Connection) -> str:
     connection.execute(text("DELETE FROM areas WHERE slide_id NOT IN (SELECT id FROM slides)"))
     settle_history(connection)
@@ -261,6 +290,10 @@ _CLASSLESS = (
     "class_id IS NULL AND flags & 8 = 0 AND (flags <> 0 OR state <> 0) AND id NOT IN (SELECT finding_id FROM opinions)"
 )
 _LOST_LABEL = "run_id NOT IN (SELECT id FROM runs) OR class_id NOT IN (SELECT id FROM classes)"
+_LOST_LINK = (
+    "measurement_id NOT IN (SELECT id FROM measurements) OR NOT EXISTS (SELECT 1 FROM boxes"
+    " WHERE boxes.id = measurement_links.finding_id AND boxes.slide_id = measurement_links.slide_id)"
+)
 CONTENT: list[tuple[Callable[[Connection], str | None], Callable[[Connection], str]]] = [
     (
         _say("SELECT count(*) FROM boxes WHERE slide_id NOT IN (SELECT id FROM slides)", "{} boxes are on no slide."),
@@ -351,6 +384,14 @@ CONTENT: list[tuple[Callable[[Connection], str | None], Callable[[Connection], s
             "{} labels of runs name a run or a class that does not exist.",
         ),
         _drop_run_classes,
+    ),
+    (_look_amounts, _empty_amounts),
+    (
+        _say(
+            f"SELECT count(*) FROM measurement_links WHERE {_LOST_LINK}",  # noqa: S608
+            "{} links of measurements name a measurement or a finding that does not exist.",
+        ),
+        _drop_lost_links,
     ),
     (_look_history, _cut_history),
 ]

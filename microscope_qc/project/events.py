@@ -22,6 +22,7 @@ class ProjectEvents(SignalGroup):
     marks_changed = Signal()
     runs_changed = Signal()
     registrations_changed = Signal()
+    measurements_changed = Signal()
     model_in_use_changed = Signal()
     history_changed = Signal(object)
     inclusion_changed = Signal()

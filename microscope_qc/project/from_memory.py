@@ -23,6 +23,7 @@ from microscope_qc.project.deltas import (
     columns_of,
     row_columns,
 )
+from microscope_qc.project.loading import measurement_row
 from microscope_qc.project.log import IDS_KEPT
 from microscope_qc.project.memory import Memory
 from microscope_qc.project.migrations import class_row, make_tables
@@ -99,6 +100,8 @@ def _records(memory: Memory) -> Iterable[tuple[str, list[Row]]]:
             for record in memory.registrations
         ],
     )
+    yield "measurements", [measurement_row(known) for known in memory.measurements]
+    yield "measurement_links", [asdict(known) for known in memory.measurement_links]
     yield "model_in_use", [asdict(model) for model in memory.models]
     yield "areas", [
         {

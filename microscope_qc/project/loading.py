@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Table, select
 
 from microscope_qc.core.boxes import BoxFilter, ReviewState
+from microscope_qc.core.composition import amounts_from_json, amounts_to_json
 from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.inclusion import Inclusion
 from microscope_qc.core.orientation import checked_orientation
@@ -22,7 +23,9 @@ from microscope_qc.project import schema
 from microscope_qc.project.database import driver
 from microscope_qc.project.records import (
     AreaRecord,
+    EdxMeasurement,
     Mark,
+    MeasurementLink,
     ModelInUse,
     RegistrationRecord,
     RunClass,
@@ -186,6 +189,69 @@ def registrations(connection: Connection, ids: Collection[int] | None = None) ->
     return [
         RegistrationRecord(r.id, r.slide_id, r.name, json.loads(r.data))
         for r in _rows(connection, schema.registrations, ids)
+    ]
+
+
+def measurements(connection: Connection, ids: Collection[int] | None = None) -> list[EdxMeasurement]:
+    """Return measurements, oldest first: all, or those with ``ids``; amounts that cannot be read are left out."""
+    found = []
+    for r in _rows(connection, schema.measurements, ids):
+        try:
+            amounts = amounts_from_json(r.amounts)
+        except ValueError:  # “check” reports it
+            amounts = ()
+        found.append(
+            EdxMeasurement(
+                id=r.id,
+                import_id=r.import_id,
+                source=r.source,
+                file_hash=r.file_hash,
+                row=r.row,
+                label=r.label,
+                kind=r.kind,
+                stage_mm=_pair(r.stage_x_mm, r.stage_y_mm),
+                on_slide=r.on_slide,
+                place_px=_pair(r.y_px, r.x_px),
+                kv=r.kv,
+                amounts=amounts,
+                note=r.note,
+            )
+        )
+    return found
+
+
+def measurement_row(known: EdxMeasurement) -> dict[str, Any]:
+    """Return the table row of a measurement."""
+    x_mm, y_mm = known.stage_mm or (None, None)
+    y_px, x_px = known.place_px or (None, None)
+    return {
+        "id": known.id,
+        "import_id": known.import_id,
+        "source": known.source,
+        "file_hash": known.file_hash,
+        "row": known.row,
+        "label": known.label,
+        "kind": known.kind,
+        "stage_x_mm": x_mm,
+        "stage_y_mm": y_mm,
+        "on_slide": known.on_slide,
+        "y_px": y_px,
+        "x_px": x_px,
+        "kv": known.kv,
+        "amounts": amounts_to_json(known.amounts),
+        "note": known.note,
+    }
+
+
+def _pair(first: float | None, second: float | None) -> tuple[float, float] | None:
+    return None if first is None or second is None else (first, second)
+
+
+def measurement_links(connection: Connection, ids: Collection[int] | None = None) -> list[MeasurementLink]:
+    """Return which findings measurements belong to: all links, or those with ``ids``."""
+    return [
+        MeasurementLink(r.id, r.slide_id, r.measurement_id, r.finding_id, r.matched_by)
+        for r in _rows(connection, schema.measurement_links, ids)
     ]
 
 

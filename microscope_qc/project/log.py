@@ -125,6 +125,15 @@ def append(
     beside = [delta.ids for delta in deltas if delta.table in ("attributes", "outlines")]
     if beside:
         boxes = np.concatenate([boxes, np.setdiff1d(np.concatenate(beside), boxes)])
+    linked = [
+        side["finding_id"].astype(np.int64)
+        for delta in deltas
+        if delta.table == "measurement_links"
+        for side in (delta.before, delta.after)
+        if "finding_id" in side
+    ]
+    if linked:
+        boxes = np.concatenate([boxes, np.setdiff1d(np.concatenate(linked), boxes)])
     values: dict[str, Any] = {
         "time": now(),
         "user": user_name(),

@@ -21,7 +21,9 @@ from microscope_qc.project.deltas import Delta
 from microscope_qc.project.following import Attempt, FindingChange, FindingFollower, StoredBoxes
 from microscope_qc.project.records import (
     AreaRecord,
+    EdxMeasurement,
     Mark,
+    MeasurementLink,
     ModelInUse,
     RegistrationRecord,
     RunClass,
@@ -83,6 +85,14 @@ class Records(Sequence[R]):
         self.replace(kept[number] for number in sorted(kept))
 
 
+def _boxes_of(delta: Delta) -> np.ndarray:
+    """Ids of the boxes that a change beside the boxes is about."""
+    if delta.table != "measurement_links":
+        return delta.ids
+    sides = [side["finding_id"].astype(np.int64) for side in (delta.before, delta.after) if "finding_id" in side]
+    return np.unique(np.concatenate(sides))
+
+
 class Memory:
     """What a project keeps in memory; it follows what was committed."""
 
@@ -93,6 +103,8 @@ class Memory:
         self.marks: Records[Mark] = Records()
         self.runs: Records[RunRecord] = Records()
         self.registrations: Records[RegistrationRecord] = Records()
+        self.measurements: Records[EdxMeasurement] = Records()
+        self.measurement_links: Records[MeasurementLink] = Records()
         self.areas: Records[AreaRecord] = Records()
         self.run_classes: Records[RunClass] = Records()
         self.models: Records[ModelInUse] = Records()
@@ -117,6 +129,8 @@ class Memory:
             "run_classes": (self.run_classes, loading.run_classes),
             "runs": (self.runs, partial(loading.runs, folder=folder)),
             "registrations": (self.registrations, loading.registrations),
+            "measurements": (self.measurements, loading.measurements),
+            "measurement_links": (self.measurement_links, loading.measurement_links),
             "model_in_use": (self.models, loading.models_in_use),
         }
 
@@ -244,8 +258,11 @@ class Memory:
         return np.concatenate([np.zeros(0, np.int64), *(change.ids for _, change in changes)])
 
     def touch_boxes(self, deltas: Sequence[Delta], heard: np.ndarray, attempt: Attempt) -> None:
-        """Let the tables signal boxes with other attributes or outlines, except those they did already (``heard``)."""
-        changed = np.setdiff1d(np.concatenate([delta.ids for delta in deltas]), heard)
+        """Let the tables signal boxes with other attributes, outlines or measurements, except those they did already.
+
+        These are ``heard``.
+        """
+        changed = np.setdiff1d(np.concatenate([_boxes_of(delta) for delta in deltas]), heard)
         for _, table in self._tables_of(deltas):
             attempt(table.touch, changed[table.has(changed)])
 

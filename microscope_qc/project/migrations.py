@@ -17,6 +17,7 @@ from microscope_qc.core.errors import ProjectError
 from microscope_qc.core.files import atomic_path
 from microscope_qc.project import schema
 from microscope_qc.project.database import CHECK_HINT, Database
+from microscope_qc.project.old_compositions import compositions_to_measurements
 from microscope_qc.project.old_findings import boxes_to_opinions
 from microscope_qc.project.old_run_classes import classes_of_old_runs
 from microscope_qc.project.owner import now
@@ -99,12 +100,30 @@ def _model_in_use(connection: Connection) -> None:
     )
 
 
+def _measurements(connection: Connection) -> None:
+    for statement in (
+        "CREATE TABLE measurements (id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, import_id INTEGER NOT NULL, "
+        'source VARCHAR NOT NULL, file_hash VARCHAR NOT NULL, "row" INTEGER NOT NULL, label VARCHAR NOT NULL, '
+        "kind VARCHAR NOT NULL, stage_x_mm FLOAT, stage_y_mm FLOAT, on_slide INTEGER, y_px FLOAT, x_px FLOAT, "
+        "kv FLOAT, amounts VARCHAR NOT NULL, note VARCHAR NOT NULL)",
+        "CREATE TABLE measurement_links (id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, slide_id INTEGER NOT NULL, "
+        "measurement_id INTEGER NOT NULL, finding_id INTEGER NOT NULL, matched_by VARCHAR NOT NULL, "
+        "FOREIGN KEY(slide_id) REFERENCES slides (id), FOREIGN KEY(measurement_id) REFERENCES measurements (id), "
+        "FOREIGN KEY(finding_id) REFERENCES boxes (id))",
+        "CREATE UNIQUE INDEX link_of_measurement ON measurement_links (measurement_id)",
+        "CREATE INDEX links_of_finding ON measurement_links (finding_id)",
+    ):
+        connection.exec_driver_sql(statement)
+    compositions_to_measurements(connection)
+
+
 STEPS: dict[int, Callable[[Connection], None]] = {
     1: _attributes_outlines_and_trail,
     2: _inclusion_areas_and_run_classes,
     3: _fields_groups_and_names,
     4: _orientation,
     5: _model_in_use,
+    6: _measurements,
 }
 """``STEPS[n]`` turns the tables of version n into those of version n + 1."""
 

@@ -28,6 +28,7 @@ from microscope_qc.project.parts.filters import Filters
 from microscope_qc.project.parts.history import History
 from microscope_qc.project.parts.inclusion import InclusionPart
 from microscope_qc.project.parts.marks import Marks
+from microscope_qc.project.parts.measurements import Measurements
 from microscope_qc.project.parts.model_in_use import ModelInUsePart
 from microscope_qc.project.parts.opinions import Opinions
 from microscope_qc.project.parts.registrations import Registrations
@@ -66,12 +67,14 @@ class Project:
         tables = Tables(store, self.slides)
         self.attributes = Attributes(store, tables)
         self.outlines = Outlines(store, tables)
+        self.measurements = Measurements(store, tables)
         self.boxes = Boxes(
             store,
             slides=self.slides,
             tables=tables,
             attributes=self.attributes,
             outlines=self.outlines,
+            measurements=self.measurements,
             filters=self.filters,
             inclusion=self.inclusion,
         )

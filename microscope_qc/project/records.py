@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from microscope_qc.core.composition import Amount
 from microscope_qc.core.orientation import AS_STORED, turned_shape
 from microscope_qc.core.outline import Outline
 from microscope_qc.project.runs.plan import RunPlan
@@ -61,6 +62,44 @@ class RegistrationRecord:
     slide_id: int
     name: str
     data: dict[str, Any]
+
+
+MEASUREMENT_KINDS = ("point", "area", "line", "reference")
+
+
+@dataclass(frozen=True, slots=True)
+class EdxMeasurement:
+    """A composition that EDX measured at one place, as a file said it.
+
+    ``import_id`` is common to all that came at once, ``row`` the line of the file from 1 (0 where it is not known).
+    ``stage_mm`` is (x, y); ``place_px`` is (y, x) on the slide ``on_slide``, by the alignment it was read in with.
+    ``note`` says what is doubtful in it.
+    """
+
+    id: int
+    import_id: int
+    source: str
+    file_hash: str
+    row: int
+    label: str
+    kind: str = "point"
+    stage_mm: tuple[float, float] | None = None
+    on_slide: int | None = None
+    place_px: tuple[float, float] | None = None
+    kv: float | None = None
+    amounts: tuple[Amount, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MeasurementLink:
+    """The finding that a measurement belongs to; ``matched_by`` is "label", "position" or "user"."""
+
+    id: int
+    slide_id: int
+    measurement_id: int
+    finding_id: int
+    matched_by: str
 
 
 @dataclass(frozen=True, slots=True)

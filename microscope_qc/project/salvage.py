@@ -77,7 +77,8 @@ def write_salvaged(folder: Path, found: Salvaged, backup: Salvaged) -> dict[str,
 def counted_words(counts: dict[str, tuple[int, int]], backup_time: str) -> list[str]:
     """Sentences that say in numbers what came from where."""
     names = {"slides": "slides", "classes": "classes", "boxes": "findings", "opinions": "results of detections",
-             "runs": "detections", "marks": "marks", "log": "steps of the history"}  # fmt: skip
+             "runs": "detections", "marks": "marks", "measurements": "measurements",
+             "log": "steps of the history"}  # fmt: skip
     own = [f"{count_text(counts[name][0])} {words}" for name, words in names.items() if counts.get(name, (0, 0))[0]]
     more = [f"{count_text(counts[name][1])} {words}" for name, words in names.items() if counts.get(name, (0, 0))[1]]
     said = [f"The database was damaged. Of it could be read: {', '.join(own)}."]

@@ -15,7 +15,7 @@ from sqlalchemy import (
     Table,
 )
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 """Rises by one with every change of the tables; the step goes into :data:`microscope_qc.project.migrations.STEPS`."""
 
 metadata = MetaData()
@@ -219,6 +219,41 @@ registrations = Table(
     _slide(),
     Column("name", String, nullable=False),
     Column("data", String, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+# Compositions as EDX measured them. Rows never change; which finding one belongs to is said by a link.
+measurements = Table(
+    "measurements",
+    metadata,
+    _id(),
+    Column("import_id", Integer, nullable=False),  # the first measurement of its import
+    Column("source", String, nullable=False),  # name of the file
+    Column("file_hash", String, nullable=False),
+    Column("row", Integer, nullable=False),  # line of the file, from 1; 0 where it is not known
+    Column("label", String, nullable=False),
+    Column("kind", String, nullable=False),  # see records.MEASUREMENT_KINDS
+    Column("stage_x_mm", Float),
+    Column("stage_y_mm", Float),
+    Column("on_slide", Integer),  # no foreign key: a measurement outlives the slide it was placed on
+    Column("y_px", Float),
+    Column("x_px", Float),
+    Column("kv", Float),
+    Column("amounts", String, nullable=False),  # JSON, see core/composition.py
+    Column("note", String, nullable=False),  # what is doubtful in it
+    sqlite_autoincrement=True,
+)
+
+measurement_links = Table(
+    "measurement_links",
+    metadata,
+    _id(),
+    _slide(),
+    Column("measurement_id", Integer, ForeignKey("measurements.id"), nullable=False),
+    Column("finding_id", Integer, ForeignKey("boxes.id"), nullable=False),
+    Column("matched_by", String, nullable=False),  # "label", "position" or "user"
+    Index("link_of_measurement", "measurement_id", unique=True),
+    Index("links_of_finding", "finding_id"),
     sqlite_autoincrement=True,
 )
 

@@ -33,6 +33,8 @@ _SIGNAL_OF = {
     "run_classes": "runs_changed",
     "areas": "areas_changed",
     "registrations": "registrations_changed",
+    "measurements": "measurements_changed",
+    "measurement_links": "measurements_changed",
     "model_in_use": "model_in_use_changed",
 }
 
@@ -335,9 +337,10 @@ class Store:
             with self.database.begin() as connection:
                 self.memory.renew(connection, ids)
         errors = _Errors()
-        beside = [delta for delta in deltas if delta.table in schema.DETAILS]
+        beside = [delta for delta in deltas if delta.table in (*schema.DETAILS, "measurement_links")]
         for delta in beside:  # before listeners are notified of the boxes they belong to
-            self.memory.follow_details(delta)
+            if delta.table in schema.DETAILS:
+                self.memory.follow_details(delta)
         ahead = ahead or Ahead()
         read_since = self.memory.tables.keys() - ahead.slides
         changes = self._changes(deltas, counted.hidden_runs, self.memory.inclusion.hidden_runs, read_since)

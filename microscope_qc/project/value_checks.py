@@ -11,11 +11,12 @@ from typing import Any
 from sqlalchemy import String
 
 from microscope_qc.project import schema
-from microscope_qc.project.records import RUN_STATES
+from microscope_qc.project.records import MEASUREMENT_KINDS, RUN_STATES
 
 _NUMBER = "typeof({0}) IN ('integer', 'real') AND abs({0}) < 1e15"
 _WHOLE = "typeof({0}) = 'integer'"
 _STATES = ", ".join(f"'{state}'" for state in RUN_STATES)
+_KINDS = ", ".join(f"'{kind}'" for kind in MEASUREMENT_KINDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,8 @@ _RULES = (
       for table, column in (
           ("opinions", "slide_id"), ("opinions", "finding_id"), ("opinions", "run_id"), ("opinions", "class_id"),
           ("attributes", "slide_id"), ("outlines", "slide_id"), ("marks", "slide_id"), ("registrations", "slide_id"),
+          ("measurement_links", "slide_id"), ("measurement_links", "measurement_id"),
+          ("measurement_links", "finding_id"),
           ("areas", "slide_id"), ("run_classes", "slide_id"), ("run_classes", "run_id"), ("run_classes", "class_id"),
           ("run_classes", "label"), ("runs", "slide_id"), ("trail", "log_id"),
       )),
@@ -79,6 +82,13 @@ _RULES = (
     *(_Rule("marks", place, _NUMBER, "", "{} marks have no place: they were removed.") for place in ("y_px", "x_px")),
     *(_Rule("marks", place, "{0} IS NULL OR " + _NUMBER, "NULL", "{} stage positions of marks are no numbers.")
       for place in ("stage_x_mm", "stage_y_mm")),
+    _Rule("measurements", "import_id", _WHOLE, "id", "{} measurements do not say which import they came with."),
+    _Rule("measurements", "row", _WHOLE, "0", "{} measurements do not say their line of the file."),
+    _Rule("measurements", "kind", f"{{0}} IN ({_KINDS})", "'point'", "{} measurements are of an unknown kind."),
+    _Rule("measurements", "on_slide", "{0} IS NULL OR " + _WHOLE, "NULL", "{} measurements name no slide."),
+    *(_Rule("measurements", column, "{0} IS NULL OR " + _NUMBER, "NULL", "{} positions of measurements are no numbers.")
+      for column in ("stage_x_mm", "stage_y_mm", "y_px", "x_px")),
+    _Rule("measurements", "kv", "{0} IS NULL OR " + _NUMBER, "NULL", "{} voltages of measurements are no numbers."),
     _yes_or_no("model_in_use", "inside_project", 0, "{} models in use do not say where they are."),
     _yes_or_no("log", "undone", 0, "{} steps of the history are neither undone nor not."),
     _Rule("log", "box_count", _WHOLE, "0", "{} steps of the history do not count their findings."),

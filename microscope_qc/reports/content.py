@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+
+from microscope_qc.core.composition import Amount, of_unit, percent_error_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,22 @@ class GalleryItem:
     note: str
     slide: str
     picture: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredItem:
+    """A find that EDX measured: its picture, what it consists of, and what was measured in words."""
+
+    item: GalleryItem
+    rows: tuple[tuple[str, str, str], ...]
+    words: str
+
+    @classmethod
+    def of(cls, item: GalleryItem, amounts: Sequence[Amount], *, words: str) -> MeasuredItem:
+        """Make one; ``rows`` are element, atom % and weight %, each with its error, the largest amount first."""
+        at, wt = of_unit(amounts, "at"), of_unit(amounts, "wt")
+        order = sorted(at, key=lambda element: -at[element].percent)
+        return cls(item, tuple((e, percent_error_text(at[e]), percent_error_text(wt.get(e))) for e in order), words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +119,8 @@ class ReportContent:
     models: tuple[ModelWords, ...]
     gallery: tuple[GalleryItem, ...]
     gallery_of: int
+    measured: tuple[MeasuredItem, ...] = ()
+    measured_of: int = 0
     warnings: tuple[str, ...] = field(default=())
 
     @property

@@ -17,6 +17,8 @@ from microscope_qc.reports.plots import INK, QUIET, draw_positions, draw_sizes, 
 
 A4 = (8.27, 11.69)
 PER_PAGE = (5, 4)
+MEASURED_PER_PAGE = (4, 2)
+MOST_ELEMENTS = 10
 PER_TABLE = 5
 PER_LIST = 48
 LONGEST_WORDS = 400
@@ -45,6 +47,8 @@ def _pages(content: ReportContent) -> Iterator[Any]:
     yield from (_map_page(slide, content) for slide in content.detailed)
     per_page = PER_PAGE[0] * PER_PAGE[1]
     yield from (_gallery(content, start, per_page) for start in range(0, len(content.gallery), per_page))
+    per_page = MEASURED_PER_PAGE[0] * MEASURED_PER_PAGE[1]
+    yield from (_compositions(content, start, per_page) for start in range(0, len(content.measured), per_page))
 
 
 def _page(title: str, subtitle: str = "") -> Any:
@@ -227,3 +231,29 @@ def _caption(item: GalleryItem) -> list[tuple[str, str]]:
     confidence = "drawn" if item.confidence is None else f"{item.confidence:.2f}"
     first = plain(f"{plain(item.code, 14)}  #{item.defect_id}  {item.size_words}", 40)
     return [(first, "black"), (plain(f"{confidence}  {item.state}  {item.reason}", 34), QUIET)]
+
+
+def _compositions(content: ReportContent, start: int, count: int) -> Any:
+    """Picture and composition of some findings."""
+    found = content.measured[start : start + count]
+    words = f"{start + 1} to {start + len(found)} of {things(content.measured_of, 'finding')} that EDX measured"
+    figure = _page("Compositions", words)
+    rows, columns = MEASURED_PER_PAGE
+    side_x, side_y = 0.17, 0.17 * A4[0] / A4[1]
+    for place, one in enumerate(found):
+        row, column = divmod(place, columns)
+        x, top = 0.07 + column * 0.44, 0.895 - row * (0.85 / rows)
+        axes = figure.add_axes((x, top - side_y, side_x, side_y))
+        axes.imshow(decoded(one.item.picture))
+        axes.axis("off")
+        text_x = x + side_x + 0.015
+        figure.text(text_x, top - 0.012, plain(f"{plain(one.item.code, 14)}  #{one.item.defect_id}", 30), weight="bold")
+        for x_head, head in ((text_x + 0.11, "at%"), (text_x + 0.21, "wt%")):
+            figure.text(x_head, top - 0.028, head, color=QUIET, fontsize=7, ha="right")
+        for line, (element, at, wt) in enumerate(one.rows[:MOST_ELEMENTS], start=1):
+            y = top - 0.028 - line * 0.0135
+            figure.text(text_x, y, element, fontsize=8)
+            figure.text(text_x + 0.11, y, at, fontsize=8, ha="right")
+            figure.text(text_x + 0.21, y, wt, fontsize=8, ha="right")
+        figure.text(x, top - side_y - 0.014, plain(one.words, 60), fontsize=6.5, color=QUIET)
+    return figure

@@ -177,6 +177,7 @@ EXPORTS: Registry[Export] = Registry(
         "overview": f"{_HERE}:OVERVIEW",
         "drive-sheet": f"{_HERE}:DRIVE_SHEET",
         "history": f"{_HERE}:HISTORY",
+        "measurements": f"{_HERE}:MEASUREMENTS",
     },
     what="export",
 )

@@ -65,11 +65,10 @@ def make(place: Path, findings: int, slides: int) -> None:
         project.fields.set({s.id: {"batch": f"B{n % 10}"} for n, s in enumerate(project.slides)})
 
 
-def timed(call: Callable[[], Any]) -> tuple[tuple[float, float], Any]:
-    """Seconds by the clock and of the processor, which does not depend on what else the machine is doing."""
-    start, start_busy = time.perf_counter(), time.process_time()
+def timed(call: Callable[[], Any]) -> tuple[float, Any]:
+    start = time.perf_counter()
     found = call()
-    return (time.perf_counter() - start, time.process_time() - start_busy), found
+    return time.perf_counter() - start, found
 
 
 def naive(project: Project) -> dict[str, Any]:
@@ -99,8 +98,8 @@ def main(findings: int, slides: int, folder: Path) -> None:
     """Time both ways in turns."""
     place = folder / f"{findings}_{slides}.mqc"
     if not place.exists():
-        print(f"making {place.name}: {timed(lambda: make(place, findings, slides))[0][0]:.0f} s")
-    took: dict[str, list[tuple[float, float]]] = {}
+        print(f"making {place.name}: {timed(lambda: make(place, findings, slides))[0]:.0f} s")
+    took: dict[str, list[float]] = {}
     for _ in range(TURNS):
         for name, way in (("from disk", grouped), ("from disk, class by class", naive)):
             took.setdefault(name, []).append(timed(lambda way=way: from_disk(place, way))[0])
@@ -115,9 +114,8 @@ def main(findings: int, slides: int, folder: Path) -> None:
             took.setdefault("group-by", []).append(timed(lambda: grouped_statistics(counted, ["batch"]))[0])
     for name, seconds in took.items():
         limit = LIMITS_S.get(name)
-        clock, busy = (statistics.median(column) for column in zip(*seconds, strict=True))
-        mark = "" if limit is None else f"  (limit {limit} s){' !' if clock > limit else ''}"
-        print(f"{name:<36}{clock:7.2f} s   processor {busy:6.2f} s{mark}")
+        mark = "" if limit is None else f"  (limit {limit} s){' !' if statistics.median(seconds) > limit else ''}"
+        print(f"{name:<36}{statistics.median(seconds):7.2f} s  {min(seconds):.2f} to {max(seconds):.2f}{mark}")
 
 
 def counted_kept(counted: CountedSlides) -> int:

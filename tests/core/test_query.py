@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from microscope_qc.core.box_facts import BoxFacts, Known
 from microscope_qc.core.box_rows import FindingFlag, ReviewState, make_rows
+from microscope_qc.core.composition import Amount
 from microscope_qc.core.opinions import OPINION_DTYPE, OpinionTable
 from microscope_qc.core.query import QueryError, parse
 from microscope_qc.core.query_fields import FIELDS, FieldRows
@@ -231,3 +232,33 @@ def test_confidence_is_compared_as_it_is_stored():
         mask = parse(f"confidence{operator}0.1", KNOWN).mask(FieldRows(rows, "S1", BoxFacts(None, CODES)))
         assert mask.tolist() == [fits], operator
     assert math.isnan(parse("confidence=drawn", KNOWN).terms[0].values[0])
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [
+        ("Ni>20", [2]),
+        ("Ni > 20 at%", [2]),
+        ("ni>20at%", [2]),
+        ("Ni>=20 wt%", [1, 2]),
+        ("Ni>20,5wt%", [2]),
+        ("Ni<50 at% O > 0", [1]),
+        ("Al=0", [1, 2]),
+        ("Al!=0", []),
+    ],
+)
+def test_elements_are_fields(text: str, numbers: list[int]) -> None:
+    measured = {
+        1: (Amount("O", "at", 90), Amount("Ni", "at", 10), Amount("Ni", "wt", 20)),
+        2: (Amount("Ni", "at", 100), Amount("Ni", "wt", 100)),
+    }
+    rows = some_rows()
+    facts = BoxFacts(None, CODES, compositions=measured)
+    assert rows["id"][parse(text, KNOWN).mask(FieldRows(rows, "S1", facts))].tolist() == numbers
+    assert found(text) == []  # nothing was measured
+
+
+@pytest.mark.parametrize("text", ["Ni>20%", "Ni>much", "Ni>-1", "Ni>101", "Ni~2", "Xy>2", "Ni>20 at% at%"])
+def test_amounts_that_cannot_be_read_are_refused(text: str) -> None:
+    with pytest.raises(QueryError):
+        parse(text, KNOWN)

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from openpyxl import Workbook
 
 from microscope_qc.core.boxes import make_rows
+from microscope_qc.core.elements import ATOMIC_WEIGHT, element_in
 from microscope_qc.core.errors import ExchangeError, MicroscopeQCError
-from microscope_qc.correlation.edx import as_json, match_spectra
+from microscope_qc.correlation.edx import match_spectra
 from microscope_qc.correlation.edx_tables import read_spectra, spectra_in, unit_in
-from microscope_qc.correlation.elements import ATOMIC_WEIGHT, element_in
 
 WT = {"O": 30.0, "Co": 20.0, "Ni": 50.0}
 AT = {"O": 61.15, "Co": 11.07, "Ni": 27.78}
@@ -144,8 +145,11 @@ def test_one_number_in_several_lines_is_said_and_what_was_computed_is_kept_so():
     found = match_spectra(spectra, make_rows(1, id=[3], class_id=1, y1=10, x1=10), None)
     assert len(found.matched) == 2 and found.notes == ("D3 stands in 2 lines.",)
     assert found.unmatched == {"D9": "no finding 9, no stage position"}
-    stored = as_json(found.matched[0], "a.csv")
-    assert stored["computed_from_wt"] and stored["wt_percent"] == {"O": 30, "Ni": 70}
+    stored = found.matched[0].spectrum.amounts
+    assert [(a.element, a.unit, a.measured) for a in stored] == [
+        ("O", "wt", True), ("Ni", "wt", True), ("O", "at", False), ("Ni", "at", False),
+    ]  # fmt: skip
+    assert [a.percent for a in stored[:2]] == [30, 70]
 
 
 def test_units_are_not_mixed():
@@ -194,3 +198,75 @@ def test_any_table_gives_compositions_or_a_sentence(rows, unit):
         amounts = [*spectrum.at_percent.values(), *spectrum.wt_percent.values()]
         assert np.isfinite(amounts).all() and min(amounts, default=0) >= 0
         assert set(spectrum.at_percent) <= set(ATOMIC_WEIGHT)
+
+
+def amounts_of(spectrum, unit):
+    return {a.element: (round(a.percent, 2), a.sigma and round(a.sigma, 3)) for a in spectrum.amounts if a.unit == unit}
+
+
+def test_errors_are_read_where_a_table_says_how_many_sigma_they_are():
+    (esprit,) = spectra_in([row.split(";") for row in ESPRIT.splitlines()])
+    # of mass % that add up to 97: scaled as these are
+    assert amounts_of(esprit, "wt")["Ni"] == (50, pytest.approx(1.2 * 50 / 48.5, abs=1e-3))
+    assert amounts_of(esprit, "at")["Ni"] == (27.78, None)
+    (team,) = spectra_in([row.split(",") for row in TEAM.splitlines()])
+    assert team.sigma == {}
+    aztec = [["D3"], ["Element", "Wt%", "Wt% Sigma"], ["O", "30", "0.3"], ["Ni", "70", "0.5"]]
+    (known,) = spectra_in(aztec)
+    assert amounts_of(known, "wt") == {"O": (30, 0.3), "Ni": (70, 0.5)}
+    percent, sigma = amounts_of(known, "at")["O"]
+    rng = np.random.default_rng(3)
+    o, ni = rng.normal(30, 0.3, 100_000) / 15.999, rng.normal(70, 0.5, 100_000) / 58.693
+    assert sigma == pytest.approx((100 * o / (o + ni)).std(), rel=0.02) and percent == pytest.approx(61.12, abs=0.01)
+
+
+def test_weight_and_atom_percent_that_do_not_agree_are_said():
+    rows = [["D3"], ["Element", "Wt%", "Atomic %"], ["O", "61.15", "30"], ["Ni", "38.85", "70"]]
+    (swapped,) = spectra_in(rows)
+    assert "do not agree" in swapped.notes[0]
+    (right,) = spectra_in([row.split(",") for row in TEAM.splitlines()])
+    assert right.notes == ()
+
+
+def test_sheets_of_weight_and_atom_percent_are_one_spectrum(tmp_path):
+    book = Workbook()
+    for line in (["Atomic %"], ["Spectrum", "O", "Ni"], ["D3", 61.13, 38.87], ["D4", 60, 40]):
+        book.active.append(line)
+    second = book.create_sheet("wt")
+    for line in (["Weight %"], ["Spectrum", "O", "Ni"], ["D3", 30, 70], ["D5", 30, 70]):
+        second.append(line)
+    book.create_sheet("empty")
+    book.save(tmp_path / "a.xlsx")
+    three, four, five = read_spectra(tmp_path / "a.xlsx")
+    assert [s.label for s in (three, four, five)] == ["D3", "D4", "D5"]
+    assert three.wt_percent == {"O": 30, "Ni": 70} and not three.computed and three.notes == ()
+    assert all(amount.measured for amount in three.amounts) and not four.wt_percent and five.computed
+
+
+@pytest.mark.parametrize(
+    ("line", "kv"),
+    [("Accelerating Voltage: 20.00 kV", 20), ("HV;15,0 kV", 15), ("Primärenergie 12 keV", 12), ("Date 20 May", None)],
+)
+def test_the_voltage_is_read_where_the_table_says_it(line, kv):
+    rows = [line.split(";"), ["Weight %"], ["Spectrum", "O", "Ni"], ["D3", "30", "70"]]
+    assert spectra_in(rows)[0].kv == kv
+    (wide,) = spectra_in([["Spectrum", "kV", "O wt%"], ["D3", "20", "100"]])
+    assert wide.kv == 20 and wide.wt_percent == {"O": 100}
+
+
+@pytest.mark.parametrize(
+    ("label", "kind"),
+    [("D3", "point"), ("A1 ref", "reference"), ("Referenz 2", "reference"), ("Area 3", "area"), ("Linear", "point")],
+)
+def test_labels_say_what_kind_of_measurement_it_is(label, kind):
+    assert spectra_in([["Spectrum", "O at%"], [label, "100"]])[0].kind == kind
+
+
+def test_tables_of_older_esprit_versions():
+    head = "El;AN;Series;unn. C [wt.%];norm. C [wt.%];Atom. C [at.%];Error (1 Sigma) [wt.%]"
+    lines = ["Spectrum: D3", head, "Ni;28;K-series;48,50;50,00;27,78;1,20", "O;8;K-series;29,10;30,00;61,15;2,80",
+             "Co;27;K-series;19,40;20,00;11,07;0,50", ";;Total;97,00;100,00;100,00;"]  # fmt: skip
+    (spectrum,) = spectra_in([line.split(";") for line in lines])
+    assert spectrum.label == "D3" and spectrum.notes == ()
+    assert spectrum.wt_percent == {"Ni": 50, "O": 30, "Co": 20} and spectrum.at_percent["O"] == 61.15
+    assert spectrum.sigma["wt"]["Ni"] == pytest.approx(1.2 * 50 / 48.5)

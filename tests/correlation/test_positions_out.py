@@ -15,10 +15,10 @@ from openpyxl import Workbook, load_workbook
 
 from microscope_qc.core.boxes import make_rows
 from microscope_qc.core.defect_class import DefectClass
+from microscope_qc.core.elements import ATOMIC_WEIGHT, atomic_percent
 from microscope_qc.core.errors import ExchangeError, InputError
 from microscope_qc.correlation.edx import match_spectra
 from microscope_qc.correlation.edx_tables import Spectrum, finding_number, read_spectra
-from microscope_qc.correlation.elements import ATOMIC_WEIGHT, atomic_percent
 from microscope_qc.correlation.registration import fit
 from microscope_qc.correlation.registry import STAGE_FORMATS
 from microscope_qc.correlation.targets import TargetList, make_targets

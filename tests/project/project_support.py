@@ -11,15 +11,17 @@ import numpy as np
 from sqlalchemy import select
 
 from microscope_qc.core.boxes import BOX_DTYPE, ReviewState, make_rows
+from microscope_qc.core.composition import Amount
 from microscope_qc.core.errors import ProjectError
 from microscope_qc.core.outline import Outline
-from microscope_qc.project import Project, schema
+from microscope_qc.project import EdxMeasurement, Project, schema
+from microscope_qc.project.loading import measurement_row
 from microscope_qc.project.runs.plan import RunPlan
 
 CONTENT = (
     "fields",
     "slides", "classes", "boxes", "opinions", "attributes", "outlines", "inclusion", "areas", "runs", "run_classes",
-    "marks", "registrations", "model_in_use",
+    "marks", "registrations", "model_in_use", "measurements", "measurement_links",
 )  # fmt: skip
 
 
@@ -29,6 +31,13 @@ def some_rows(count: int, *, seed: int = 0, class_id: int = 1, **columns: Any) -
     y0, x0 = rng.random(count) * 900, rng.random(count) * 900
     size = 1 + rng.random((2, count)) * 50
     return make_rows(count, class_id=class_id, y0=y0, x0=x0, y1=y0 + size[0], x1=x0 + size[1], **columns)
+
+
+def some_measurement(share: float, **columns: Any) -> EdxMeasurement:
+    """Make a measurement of oxygen and nickel."""
+    amounts = (Amount("O", "at", 100 * share, 0.1), Amount("Ni", "at", 100 - 100 * share))
+    known: dict[str, Any] = {"label": "Prüfling 1", "source": "edx.csv", "file_hash": "f", "row": 3, "amounts": amounts}
+    return EdxMeasurement(0, 0, **known | columns)
 
 
 def stored(project: Project) -> dict[str, dict[int, dict[str, Any]]]:
@@ -84,6 +93,10 @@ def assert_memory_is_stored(project: Project) -> None:
     assert model is None or project.models.current.name == model["name"]
     assert {area.id: (area.slide_id, area.outline.to_json(), sorted(area.class_ids)) for area in project.areas} == {
         n: (row["slide_id"], row["outline"], json.loads(row["classes"])) for n, row in in_database["areas"].items()
+    }
+    assert [measurement_row(known) for known in project.measurements] == list(in_database["measurements"].values())
+    assert {n: (link.finding_id, link.slide_id) for n, link in project.measurements.links.items()} == {
+        row["measurement_id"]: (row["finding_id"], row["slide_id"]) for row in in_database["measurement_links"].values()
     }
     for run in project.runs:
         labels = [row for row in in_database["run_classes"].values() if row["run_id"] == run.id]
@@ -152,9 +165,11 @@ def edit_at_random(project: Project, rng: random.Random) -> None:
     slide = rng.choice(project.slides)
     ids = project.boxes.table(slide.id).rows["id"].tolist()
     kinds = ["add", "add", "detect", "undo", "redo", "mark", "class", "order", "size", "limit", "declare", "specimen"]
-    kinds.append("model")
+    kinds += ["model", "measure"]
     if ids:
         kinds += ["move", "judge", "relabel", "delete", "note", "describe", "outline", "copy"]
+    if project.measurements:
+        kinds += ["link", "unlink", "forget measurement"]
     if project.areas:
         kinds.append("withdraw")
     if project.runs:
@@ -200,6 +215,16 @@ def edit_at_random(project: Project, rng: random.Random) -> None:
         else:
             name = rng.choice("abc")
             project.models.use(rng.choice([name, project.path / "models" / name]), name=name)
+    elif kind == "measure":
+        places = {n: (number, "label") for n, number in enumerate(chosen)}
+        project.measurements.add([some_measurement(rng.random()) for _ in range(len(chosen) + 1)], links=places)
+    elif kind == "link":
+        numbers = [known.id for known in project.measurements]
+        project.measurements.link({n: rng.choice(ids) if ids else None for n in numbers[:3]})
+    elif kind == "unlink":
+        project.measurements.link({rng.choice(project.measurements).id: None})
+    elif kind == "forget measurement":
+        project.measurements.delete([rng.choice(project.measurements).id])
     elif kind == "limit":
         project.inclusion.set_limit(rng.random())
     elif kind == "declare":

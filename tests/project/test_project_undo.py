@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from project_support import assert_memory_is_stored, some_rows, stored
+from project_support import assert_memory_is_stored, some_measurement, some_rows, stored
 from small_slides import write_slide
 
 from microscope_qc.core.boxes import FindingFlag, ReviewState
@@ -210,6 +210,26 @@ class UndoMachine(RuleBasedStateMachine):
     def align(self, name: str, value: int) -> None:
         slide = self.project.slides[-1].id
         self.command(lambda: self.project.registrations.save(slide, name, {"value": value}))
+
+    @rule(choice=picks, share=st.floats(0, 1))
+    def measure(self, choice: list[int], share: float) -> None:
+        ids = self.ids(choice)
+        new = [some_measurement(share) for _ in range(len(ids) + 1)]
+        links = {place: (number, "label") for place, number in enumerate(ids)}
+        self.command(lambda: self.project.measurements.add(new, links=links))
+
+    @rule(choice=picks, pick=st.integers(0, 50), take_away=st.booleans())
+    def link_measurement(self, choice: list[int], pick: int, take_away: bool) -> None:
+        known, ids = [measured.id for measured in self.project.measurements], self.ids(choice)
+        if known and ids:
+            target = None if take_away else ids[0]
+            self.command(lambda: self.project.measurements.link({known[pick % len(known)]: target}))
+
+    @rule(pick=st.integers(0, 50))
+    def delete_measurement(self, pick: int) -> None:
+        known = [measured.id for measured in self.project.measurements]
+        if known:
+            self.command(lambda: self.project.measurements.delete([known[pick % len(known)]]))
 
     @rule(size=st.none() | st.floats(0.01, 10))
     def pixel_size(self, size: float | None) -> None:

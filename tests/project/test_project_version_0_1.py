@@ -33,7 +33,7 @@ from microscope_qc.project.runs.mask_files import read_mask
 from microscope_qc.slides import open_slide
 from microscope_qc.workflows.detection.area import stored_masks
 from microscope_qc.workflows.detection.run import resume
-from microscope_qc.workflows.stage.edx import compositions
+from microscope_qc.workflows.stage.edx_out import compositions
 
 HERE = Path(__file__).parent
 EXPECTED: dict[str, Any] = json.loads((HERE / "version_0_1.json").read_text(encoding="utf-8"))
@@ -133,8 +133,15 @@ def slide_in_words(project: Project, slide: Any) -> dict[str, Any]:
         "outlines": {str(n): json.loads(found.to_json()) for n, found in outlines_of(project, slide.id).items()},
         "marks": [[m.id, m.name, m.y_px, m.x_px, m.stage_x_mm, m.stage_y_mm] for m in marks_of(project, slide.id)],
         "areas": {kind: None if mask is None else mask_in_words(mask) for kind, mask in masks.items()},
-        "compositions": {str(n): found for n in rows["id"].tolist() if (found := compositions(project, n))},
+        "compositions": {str(n): found for n in rows["id"].tolist() if (found := compositions_of(project, n))},
     }
+
+
+def compositions_of(project: Project, box_id: int) -> list[dict[str, Any]]:
+    names = ("label", "at_percent", "wt_percent", "stage_mm", "matched_by", "source")
+    known = compositions(project, box_id)
+    assert all(sum(found["wt_percent"].values()) == pytest.approx(100, abs=0.01) for found in known)
+    return [{name: found[name] for name in names} | {"wt_percent": {}} for found in known if found["computed"] == "wt"]
 
 
 def mask_in_words(mask: AreaMask) -> dict[str, Any]:
@@ -219,7 +226,10 @@ def expected_in_words() -> dict[str, Any]:
         {key: value for key, value in slide.items() if key != "mean_colour"} for slide in EXPECTED["slides"]
     ]
     words["alignments"] = [[a["id"], a["slide"], a["name"], a["data"]] for a in EXPECTED["alignments"]]
-    words["settings"] = EXPECTED["settings"] | {"filter": EXPECTED["settings"]["filter"] | {"min_confidence": 0.0}}
+    words["settings"] = EXPECTED["settings"] | {
+        "filter": EXPECTED["settings"]["filter"] | {"min_confidence": 0.0},
+        "edx": None,  # its compositions are measurements now
+    }
     words["classes"] = [{**known, "group": ""} for known in EXPECTED["classes"]]
     words["runs"] = [{key: value for key, value in run.items() if key != "heat"} for run in EXPECTED["runs"]]
     return words

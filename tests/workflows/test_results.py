@@ -21,7 +21,8 @@ from microscope_qc.project import Project
 from microscope_qc.workflows.results.report import write_overview, write_report
 from microscope_qc.workflows.results.statistics import project_statistics
 from microscope_qc.workflows.results.statistics_text import statistics_lines
-from microscope_qc.workflows.stage.edx import compositions, import_edx
+from microscope_qc.workflows.stage.edx import import_edx
+from microscope_qc.workflows.stage.edx_out import compositions
 from microscope_qc.workflows.stage.stage import export_stage, fit_registration, read_marks, store_marks
 
 MARKS = "name,slide_x_px,slide_y_px,stage_x_mm,stage_y_mm\nA,0,0,10,20\nB,600,0,10.3,20\nC,0,400,10,19.8\n"
@@ -205,9 +206,9 @@ def test_weight_percent_is_said_to_be_computed_and_a_silent_table_is_asked(align
     assert compositions(aligned, 3) == []
     run_job(import_edx(aligned, tmp_path / "edx.csv", unit="wt"))
     (kept,) = compositions(aligned, 3)
-    assert kept["computed_from_wt"] and kept["wt_percent"] == {"O": 47.07, "Al": 52.93}
+    assert kept["computed"] == "at" and kept["wt_percent"] == {"O": 47.07, "Al": 52.93}
     assert kept["at_percent"] == pytest.approx({"O": 60, "Al": 40}, abs=0.05)
-    assert run_job(import_edx(aligned, tmp_path / "edx.csv", unit="at")).replaced == 1
+    assert run_job(import_edx(aligned, tmp_path / "edx.csv", unit="at")).replaced == 2
 
 
 def test_alignment_needs_marks_and_a_pixel_size(project):

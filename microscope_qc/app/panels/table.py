@@ -35,6 +35,7 @@ from microscope_qc.app.widgets.class_chip import chip_icon
 from microscope_qc.app.widgets.nothing_found import NothingFound
 from microscope_qc.app.widgets.scope_switch import ScopeSwitch
 from microscope_qc.core.boxes import BoxChange
+from microscope_qc.core.composition import composition_text
 from microscope_qc.core.wording import confidence_text, count_text, number_text, rounded_text, state_text, things
 from microscope_qc.project.wording import finder_words
 
@@ -44,12 +45,12 @@ if TYPE_CHECKING:
 
 Index = QModelIndex | QPersistentModelIndex
 NOWHERE = QModelIndex()
-COLUMNS = ("No.", "Class", "Name", "Confidence", "Size", "State", "SEM", "Found by", "Note", "Slide")
+COLUMNS = ("No.", "Class", "Name", "Confidence", "Size", "State", "SEM", "Found by", "Composition", "Note", "Slide")
 ONE_BY_ONE = 50
 """If more findings are added or removed, the list is made again."""
 FEW = 8
 NOTHING = np.empty(0, np.int64)
-NUMBER, CLASS, NAME, CONFIDENCE, SIZE, STATE, SEM, FOUND_BY, NOTE, SLIDE = range(len(COLUMNS))
+NUMBER, CLASS, NAME, CONFIDENCE, SIZE, STATE, SEM, FOUND_BY, COMPOSITION, NOTE, SLIDE = range(len(COLUMNS))
 IN_ORDER = NUMBER, Qt.SortOrder.AscendingOrder
 REFRESH_MS = 60
 CELLS_KEPT = 1000
@@ -218,10 +219,16 @@ class FindingsTableModel(QAbstractTableModel):
             return "★" if row["chosen"] else ""
         if column == FOUND_BY:
             return "" if self._session.project is None else finder_words(self._session.project, row)
+        if column == COMPOSITION:
+            return self._composition(int(row["id"]))
         if column == SLIDE:
             slide = self._session.slide_of(int(row["id"]))
             return "" if slide is None else slide.name
         return str(row["note"])
+
+    def _composition(self, finding_id: int) -> str:
+        project = self._session.project
+        return "" if project is None else composition_text(project.measurements.composition(finding_id, "at"))
 
     def _unit(self) -> str:
         """Unit of the sizes; where not all slides have a pixel size, cells in pixels say so."""
@@ -265,6 +272,8 @@ class FindingsTableModel(QAbstractTableModel):
             keys = _ranks(values("class_id"), lambda n: item_of(n).code if column == CLASS else item_of(n).name)
         elif column == FOUND_BY:
             keys = _ranks(values("run_id"), self._found_by)
+        elif column == COMPOSITION:
+            keys = _text_ranks([self._composition(number) for number in values("id").tolist()])
         elif column == NOTE:
             texts = values("note")
             keys = _text_ranks([text.casefold() for text in texts.tolist()])
@@ -322,7 +331,7 @@ class TableDock(QWidget):
             horizontal.setStretchLastSection(True)
             horizontal.setHighlightSections(False)
             horizontal.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
-        for place, width in enumerate((64, 80, 200, 92, 84, 180, 48, 140)):
+        for place, width in enumerate((64, 80, 200, 92, 84, 180, 48, 140, 200)):
             self.view.setColumnWidth(place, width)
         self._counts = QLabel()
         self._counts.setProperty("quiet", True)
@@ -408,6 +417,8 @@ class TableDock(QWidget):
         elif shown != total:
             words = f"{count_text(shown)} of {things(total, 'finding')} pass the filter"
         self.view.setColumnHidden(SLIDE, not scoped.several)
+        project = self._session.project
+        self.view.setColumnHidden(COMPOSITION, project is None or not project.measurements.links)
         self.show_all.setVisible(self._session.filter_active)
         self._counts.setText(words)
         self._counts.setVisible(bool(total))

@@ -60,6 +60,7 @@ class SessionState:
     marks_changed: ClassVar[Signal] = Signal()
     runs_changed: ClassVar[Signal] = Signal()
     registrations_changed: ClassVar[Signal] = Signal()
+    measurements_changed: ClassVar[Signal] = Signal()  # of EDX, or the findings that they belong to
     model_in_use_changed: ClassVar[Signal] = Signal()
     history_changed: ClassVar[Signal] = Signal()
     saved_filters_changed: ClassVar[Signal] = Signal()

@@ -15,6 +15,7 @@ from sqlalchemy import Row, select
 
 from microscope_qc.core.boxes import FindingFlag, ReviewState
 from microscope_qc.core.cells import escape_cell, printable
+from microscope_qc.core.composition import amounts_from_json, composition_text, of_unit
 from microscope_qc.core.errors import ProjectError
 from microscope_qc.core.files import atomic_path
 from microscope_qc.core.wording import things
@@ -28,6 +29,7 @@ _NOUNS = {
     "boxes": "box", "classes": "class", "slides": "slide", "fields": "field", "marks": "mark",
     "registrations": "alignment", "runs": "run", "areas": "declared area", "run_classes": "label of a run",
     "attributes": "attributes of box", "outlines": "outline of box", "opinions": "opinion",
+    "measurements": "measurement", "measurement_links": "link of a measurement",
 }  # fmt: skip
 _THE_ONLY = {"inclusion": "confidence limit", "model_in_use": "model in use"}
 _LONGEST_CELL = 4000
@@ -126,7 +128,7 @@ def _text(table: str, columns: Columns, place: int, codes: Mapping[int, str], *,
     """``name=value; ...`` of a row; empty values are listed where they were or became empty."""
     parts = []
     for name, column in columns.items():
-        if name in ("id", "slide_id", "flags"):
+        if name in ("id", "slide_id", "flags", "import_id", "file_hash"):
             continue
         value: Any = column[place]
         if isinstance(value, np.generic):
@@ -135,6 +137,8 @@ def _text(table: str, columns: Columns, place: int, codes: Mapping[int, str], *,
             name, value = "class", codes.get(value, f"class {value}") if value else "—"  # noqa: PLW2901
         elif table == "areas" and name == "classes":
             value = ", ".join(codes.get(number, f"class {number}") for number in json.loads(value))
+        elif table == "measurements" and name == "amounts":
+            value = composition_text(of_unit(amounts_from_json(value), "at").values()) or "—"
         elif table == "slides" and name == "fields":
             value = _fields_text(value) or "—"
             if value == "—" and not empty:

@@ -29,6 +29,7 @@ from microscope_qc.project.parts.class_rows import new_class_rows
 from microscope_qc.project.parts.details import Attributes, Ids, Outlines, attributes_to_json
 from microscope_qc.project.parts.filters import Filters
 from microscope_qc.project.parts.inclusion import InclusionPart
+from microscope_qc.project.parts.measurements import Measurements
 from microscope_qc.project.parts.slides import Slides
 from microscope_qc.project.parts.tables import ReadTables, Tables
 from microscope_qc.project.records import LogEntry
@@ -46,6 +47,7 @@ class Boxes:
         tables: Tables,
         attributes: Attributes,
         outlines: Outlines,
+        measurements: Measurements,
         filters: Filters,
         inclusion: InclusionPart,
     ) -> None:
@@ -54,6 +56,7 @@ class Boxes:
         self._tables = tables
         self._attributes = attributes
         self._outlines = outlines
+        self._measurements = measurements
         self._filters = filters
         self._inclusion = inclusion
 
@@ -145,7 +148,16 @@ class Boxes:
         codes, names = {cls.id: cls.code for cls in classes}, {cls.id: cls.name for cls in classes}
         texts = self._attributes.texts(slide_id)
         said = self._tables.opinions(slide_id)
-        return BoxFacts(slide.pixel_size_um, codes, texts, names, slide.name, self._filters.known, said)
+        return BoxFacts(
+            slide.pixel_size_um,
+            codes,
+            texts,
+            names,
+            slide.name,
+            self._filters.known,
+            said,
+            self._measurements.compositions,
+        )
 
     def included(self, slide_id: int) -> Flags:
         """Boolean for each row of a slide's table: whether it counts; rejected ones count as rejected."""
@@ -386,14 +398,15 @@ class Boxes:
         names = ("class_id", *SIDES, "flags")
         yield Delta("boxes", *(box_columns(found, slide_id, names=names) for found in (rows, after)))
 
-    def attributes_of(self, slide_id: int) -> Mapping[int, str]:
-        """Return the attributes of a slide's boxes, as JSON text by box id."""
-        return self._attributes.stored(slide_id)
+    def described(self, slide_id: int) -> set[int]:
+        """Return the ids of a slide's boxes that have attributes, and of all boxes that have measurements."""
+        return {*self._attributes.stored(slide_id), *self._measurements.by_finding}
 
     def details_dropped(self, slide_id: int, ids: np.ndarray) -> Iterator[Delta]:
-        """Deltas that take the attributes and outlines of boxes away."""
+        """Deltas that take the attributes and outlines of boxes away, and unlink their measurements."""
         yield from self._attributes.dropping(slide_id, ids)
         yield from self._outlines.dropping(slide_id, ids)
+        yield from self._measurements.unlinking(ids)
 
 
 def _claim(after: np.ndarray, columns: Collection[str]) -> list[str]:

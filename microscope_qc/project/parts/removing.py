@@ -13,7 +13,9 @@ from microscope_qc.project.deltas import Delta, box_columns, columns_of
 from microscope_qc.project.records import LogEntry, SlideRecord
 from microscope_qc.project.store import PendingCommand, Store
 
-_BELONGINGS = ("opinions", "attributes", "outlines", "marks", "registrations", "areas", "run_classes", "runs")
+_BELONGINGS = (
+    "opinions", "attributes", "outlines", "measurement_links", "marks", "registrations", "areas", "run_classes", "runs",
+)  # fmt: skip
 
 
 class PendingRemoval:

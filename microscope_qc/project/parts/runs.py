@@ -249,8 +249,7 @@ class Runs(RecordPart[RunRecord]):
         ids = mine["finding_id"][table.has(mine["finding_id"])]
         alone = ids[~np.isin(ids, said["finding_id"][said["run_id"] != run_id])]
         rows = table.get(alone)
-        known = self._boxes.attributes_of(run.slide_id)
-        claimed = is_claimed(rows) | np.isin(rows["id"], list(known))
+        claimed = is_claimed(rows) | np.isin(rows["id"], list(self._boxes.described(run.slide_id)))
         # by deletion, and found again by this run only: it is deleted as before
         kept = claimed & ~has_flag(rows, FindingFlag.DELETED)
         return RunDeletion(mine, alone[~claimed], alone[kept], len(ids) - len(alone))
@@ -258,8 +257,8 @@ class Runs(RecordPart[RunRecord]):
     def delete(self, run_id: int, *, carry_out: CarryOut = at_once) -> None:
         """Delete a run with its opinions (one step of undo).
 
-        Findings that no other run found and no user said anything of go with it. What a user drew, judged, named, chose
-        or annotated stays. The run's folder stays where it is, so that undo restores everything.
+        Findings that no other run found and no user said anything of go with it. What a user drew, judged, named,
+        chose, annotated or measured stays. The run's folder stays where it is, so that undo restores everything.
 
         Raises
         ------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from microscope_qc.core.boxes import ReviewState
+from microscope_qc.core.composition import Amount
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.core.outline import Outline
 from microscope_qc.exchange.document import Box, Document, ImageEntry
@@ -68,7 +69,8 @@ def make_document(
             continue
         rows = selected_rows(project, slide.id, states=states, chosen_only=chosen_only, shown=shown)
         attributes, outlines = project.attributes.of_slide(slide.id), project.outlines.of_slide(slide.id)
-        boxes = [_box(row, code_of, attributes, outlines) for row in rows]
+        measured = project.measurements.compositions
+        boxes = [_box(row, code_of, attributes, outlines, measured) for row in rows]
         document.images.append(ImageEntry(names[slide.id], slide.shape_px, slide.pixel_size_um, boxes))
     return document
 
@@ -87,7 +89,11 @@ def picture_names(slides: Sequence[SlideRecord]) -> dict[int, str]:
 
 
 def _box(
-    row: np.void, code_of: dict[int, str], attributes: dict[int, dict[str, Any]], outlines: dict[int, Outline]
+    row: np.void,
+    code_of: dict[int, str],
+    attributes: dict[int, dict[str, Any]],
+    outlines: dict[int, Outline],
+    measured: Mapping[int, tuple[Amount, ...]],
 ) -> Box:
     score = float(row["confidence"])
     return Box(
@@ -104,6 +110,7 @@ def _box(
         chosen=bool(row["chosen"]),
         attributes=attributes.get(int(row["id"]), {}),
         outline=outlines.get(int(row["id"])),
+        composition=measured.get(int(row["id"]), ()),
     )
 
 

@@ -1,4 +1,4 @@
-"""Report, marked overview, drive sheet, stage positions and history as exports."""
+"""Report, marked overview, drive sheet, stage positions, EDX measurements and history as exports."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from microscope_qc.core.wording import things
 from microscope_qc.project import Project
 from microscope_qc.workflows.exports import Export, ExportOptions, Written, write_positions
 from microscope_qc.workflows.results.report import write_overview, write_report
+from microscope_qc.workflows.stage.edx_out import write_measurements
 from microscope_qc.workflows.stage.stage import SHEET
 
 
@@ -31,6 +32,14 @@ def _history(project: Project, path: Path, options: ExportOptions) -> Job[Writte
     return Written((path,), f"{things(lines, 'line')} of the history written to {path}")
 
 
+def _measurements(project: Project, path: Path, options: ExportOptions) -> Job[Written]:
+    yield Progress(0, 1, "files", path.name)
+    written = write_measurements(project, path)
+    yield Progress(1, 1, "files", path.name)
+    count = len(project.measurements)
+    return Written((written,), f"{things(count, 'measurement')} written to {written}", facts={"measurements": count})
+
+
 REPORT = Export("report", "Report", ".html", _report, takes=("slide_ids", "rejected"), also=(".pdf",))
 OVERVIEW = Export(
     "overview",
@@ -50,3 +59,4 @@ DRIVE_SHEET = Export(
     needs="travel list",
 )
 HISTORY = Export("history", "History as a table", ".csv", _history, needs="project")
+MEASUREMENTS = Export("measurements", "EDX measurements", ".xlsx", _measurements, needs="project", also=(".csv",))

@@ -70,13 +70,6 @@ class CountedSlides:
     slides: list[CountedSlide] = field(default_factory=list)
     heads: list[dict[str, str]] = field(default_factory=list)
     fields: list[SpecimenField] = field(default_factory=list)
-    _total: tuple[int, dict[str, Any]] | None = None
-
-    def total(self) -> dict[str, Any]:
-        """Return the numbers of all slides together; they are worked out once."""
-        if self._total is None or self._total[0] != len(self.slides):
-            self._total = len(self.slides), _numbers(self.slides, self.book)
-        return self._total[1]
 
     def take(self, project: Project, slide_ids: Collection[int] | None = None) -> list[SlideToCount]:
         """Take what is to be counted of a project (:func:`counted`), and note its name and fields."""
@@ -172,7 +165,7 @@ def grouped_statistics(known: CountedSlides, by: Sequence[str] = ()) -> dict[str
     fields = field_names(known, by)
     keys = [name for name in fields if name not in (BY_CLASS, BY_CLASS_GROUP)]
     left_out = [other for own, other in ((BY_CLASS, "class_groups"), (BY_CLASS_GROUP, "classes")) if own in fields]
-    total = known.total()
+    total = _numbers(known.slides, known.book)
     groups = []
     for values, mine in members_of(known, keys):
         numbers = total if len(mine) == len(known.slides) else _numbers(mine, known.book)

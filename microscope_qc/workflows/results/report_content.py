@@ -22,7 +22,15 @@ from microscope_qc.core.wording import size_text, things
 from microscope_qc.project import Project
 from microscope_qc.project.records import RunRecord, SlideRecord
 from microscope_qc.project.wording import included_words, size_words
-from microscope_qc.reports.content import Column, GalleryItem, ModelWords, ReportClass, ReportContent, SlideContent
+from microscope_qc.reports.content import (
+    Column,
+    GalleryItem,
+    MeasuredItem,
+    ModelWords,
+    ReportClass,
+    ReportContent,
+    SlideContent,
+)
 from microscope_qc.reports.crops import bounded_jpeg, crop, jpeg
 from microscope_qc.slides import Mosaic
 from microscope_qc.workflows.left_out import LeftOut, left_out_lines
@@ -35,6 +43,8 @@ MOST_BYTES = 350_000
 """A picture of a slide takes no more."""
 MOST_MAPS = 12
 """Slides with a map and tables of their own, unless a user asks for more."""
+MOST_MEASURED = 200
+"""Findings whose composition is shown."""
 MOST_SMALL = 500
 """Slides with a small picture in the table."""
 
@@ -66,7 +76,9 @@ def collect(
     }
     occurring = _occurring(project.classes, list(shown_of.values()))
     places = _gallery_places(records, shown_of, project.classes, gallery)
-    pictures = _Pictures(project.classes, places, _detailed(shown_of, maps), total=len(places) + len(records))
+    measured = _measured_places(project, shown_of)
+    wanted = [*places, *measured[:MOST_MEASURED]]
+    pictures = _Pictures(project.classes, wanted, _detailed(shown_of, maps), total=len(wanted) + len(records))
     slides: list[SlideContent] = []
     for number, (record, found) in enumerate(zip(records, numbers["slides"], strict=True)):
         thumbnail = yield from pictures.read(record, small=number < MOST_SMALL)
@@ -82,10 +94,30 @@ def collect(
         classes=tuple(ReportClass(cls.code, cls.name, cls.colour) for cls in occurring),
         slides=tuple(slides),
         models=_models(project, {record.id: record for record in records}),
-        gallery=tuple(pictures.items[place] for place in sorted(pictures.items)),
+        gallery=tuple(pictures.items[place] for place in sorted(pictures.items) if place < len(places)),
+        measured=tuple(
+            _measured(project, pictures.items[place]) for place in sorted(pictures.items) if place >= len(places)
+        ),
+        measured_of=len(measured),
         gallery_of=sum(map(len, shown_of.values())),
         warnings=tuple(left_out_lines(pictures.left_out)),
     )
+
+
+def _measured_places(project: Project, rows_of: dict[int, np.ndarray]) -> list[tuple[int, np.void]]:
+    """Slide id and row of every finding that EDX measured."""
+    known = list(project.measurements.compositions)
+    return [(slide_id, row) for slide_id, rows in rows_of.items() for row in rows[np.isin(rows["id"], known)]]
+
+
+def _measured(project: Project, item: GalleryItem) -> MeasuredItem:
+    found = [one for one in project.measurements.of_finding(item.defect_id) if one.kind != "reference"]
+    words = ", ".join(dict.fromkeys(f"{one.label} ({one.source})" for one in found))
+    if len(found) > 1:
+        words = f"mean of {len(found)}: {words}"
+    notes = " ".join(dict.fromkeys(one.note for one in found if one.note))
+    amounts = project.measurements.compositions[item.defect_id]
+    return MeasuredItem.of(item, amounts, words=f"{words}. {notes}".strip() if notes else words)
 
 
 def _detailed(rows_of: dict[int, np.ndarray], maps: int) -> frozenset[int]:

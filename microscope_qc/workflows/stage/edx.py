@@ -2,28 +2,147 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from microscope_qc.core.jobs import Job, Progress
-from microscope_qc.correlation.edx import Matching, as_json, match_spectra
+from microscope_qc.core.wording import things
+from microscope_qc.correlation.edx import Matching, Placement, match_spectra
 from microscope_qc.correlation.edx_tables import read_spectra
-from microscope_qc.project import Project
+from microscope_qc.correlation.registration import Registration
+from microscope_qc.project import EdxMeasurement, Project
 from microscope_qc.workflows.scenes import kept
 from microscope_qc.workflows.stage.stage import find_registration
 
-SETTING = "edx"
-"""Project setting: compositions by box id, as lists of :func:`microscope_qc.correlation.edx.as_json`."""
+
+@dataclass(frozen=True, slots=True)
+class EdxPlan:
+    """What a table holds and where it belongs; ``on_slide`` is the slide of the alignment, None without one."""
+
+    source: str
+    file_hash: str
+    matching: Matching
+    registration: Registration | None = None
+    on_slide: int | None = None
+
+    @property
+    def placements(self) -> Sequence[Placement]:
+        """The spectra that hold amounts."""
+        return [known for known in self.matching.placements if known.spectrum.at_percent]
 
 
 @dataclass(frozen=True, slots=True)
 class EdxImport:
-    """What was matched, and what was not; ``replaced`` counts earlier compositions of the same labels."""
+    """What was matched, and what was not; ``replaced`` counts earlier measurements whose place others took."""
 
     spectra: int
     matching: Matching
     replaced: int = 0
+
+
+def plan_edx(
+    project: Project,
+    path: Path | str,
+    *,
+    registration: str | None = None,
+    slide_id: int | None = None,
+    aligned_on: int | None = None,
+    unit: str | None = None,
+) -> Job[EdxPlan]:
+    """Read a table of compositions and find out what belongs to which finding; nothing is changed.
+
+    Lines are matched by the finding's number, then by stage position within the expected error.
+
+    Parameters
+    ----------
+    registration
+        Alignment for positions; None takes the newest one, if there is one.
+    slide_id
+        Only findings and alignments of this slide.
+    aligned_on
+        Only alignments of this slide; numbers may be those of any finding.
+    unit
+        "at" or "wt" for amounts of which the table does not say it.
+
+    Raises
+    ------
+    ExchangeError
+        When the table cannot be read.
+    UnitNotSaidError
+        When it does not say whether it holds weight % or atom %.
+    InputError
+        When there is no alignment of that name.
+    """
+    path = Path(path)
+    yield Progress(0, 2, "steps", f"reading {path.name}")
+    spectra = read_spectra(path, unit=unit)
+    yield Progress(1, 2, "steps", "matching with findings")
+    fitted = aligned = aligned_id = None
+    rows = kept(project.boxes.rows(slide_id, every=True))
+    aligned_on = slide_id if aligned_on is None else aligned_on
+    known = [r for r in project.registrations if aligned_on is None or r.slide_id == aligned_on]
+    if registration is not None or known:
+        aligned_id, _, fitted = find_registration(project, registration, slide_id=aligned_on)
+        aligned = kept(project.boxes.rows(aligned_id, every=True))
+    found = match_spectra(spectra, rows, fitted, rows_aligned=aligned)
+    with path.open("rb") as file:
+        file_hash = hashlib.file_digest(file, "sha256").hexdigest()
+    yield Progress(2, 2, "steps")
+    return EdxPlan(path.name, file_hash, found, fitted, aligned_id)
+
+
+def keep_edx(project: Project, plan: EdxPlan, *, places: Mapping[int, int | None] | None = None) -> EdxImport:
+    """Store what a table holds, as one command; what belongs to no finding is stored without one.
+
+    A line that was imported before keeps the finding that a user gave it. Earlier measurements are replaced where the
+    same line has other amounts now, or where a file of the same name says something new of the same label and finding.
+
+    Parameters
+    ----------
+    places
+        What a user decided: findings by place in :attr:`EdxPlan.placements`; None is no finding.
+    """
+    links = project.measurements.links
+    lines: dict[tuple[str, int, str], list[EdxMeasurement]] = {}
+    for known in project.measurements:
+        if known.file_hash == plan.file_hash:
+            lines.setdefault((known.file_hash, known.row, known.label), []).append(known)
+    named: dict[tuple[str, str, int], list[EdxMeasurement]] = {}
+    for known in project.measurements:
+        if known.id in links:
+            named.setdefault((known.source, known.label, links[known.id].finding_id), []).append(known)
+    new: list[EdxMeasurement] = []
+    found: dict[int, tuple[int, str]] = {}
+    replaced: set[int] = set()
+    for place, placement in enumerate(plan.placements):
+        measured = _measurement(plan, placement)
+        finding_id, by = placement.box_id, placement.by
+        same_line = lines.get((plan.file_hash, measured.row, measured.label), [])
+        same_line.sort(key=lambda known: not _same(known, measured))  # sheets of a workbook have equal lines
+        earlier = same_line.pop(0) if same_line else None
+        link = None if earlier is None else links.get(earlier.id)
+        if link is not None and link.matched_by == "user":
+            finding_id, by = link.finding_id, "user"
+        if places is not None and place in places and places[place] != finding_id:
+            finding_id, by = places[place], "user"
+        if earlier is not None:
+            if _same(earlier, measured) and (None if link is None else link.finding_id) == finding_id:
+                continue
+            replaced.add(earlier.id)
+        if finding_id is not None:
+            found[len(new)] = finding_id, by
+            older = named.get((measured.source, measured.label, finding_id), ())
+            replaced |= {known.id for known in older if known.file_hash != plan.file_hash}
+        new.append(measured)
+    if new:
+        title = f"Import {things(len(new), 'measurement')} from {plan.source}"
+        project.measurements.add(new, links=found, replaced=sorted(replaced), title=title)
+    return EdxImport(len(plan.matching.placements), plan.matching, len(replaced))
 
 
 def import_edx(
@@ -34,54 +153,41 @@ def import_edx(
     slide_id: int | None = None,
     unit: str | None = None,
 ) -> Job[EdxImport]:
-    """Read a table of compositions and keep what clearly belongs to one finding.
-
-    Lines are matched by the finding's number, then by stage position within the expected error. A spectrum of the same
-    label that was imported before is replaced.
-
-    Parameters
-    ----------
-    registration
-        Alignment for positions; None takes the newest one, if there is one.
-    unit
-        "at" or "wt" for amounts of which the table does not say it.
-
-    Raises
-    ------
-    ExchangeError
-        When the table cannot be read, or does not say whether it holds weight % or atom %.
-    InputError
-        When there is no alignment of that name.
-    """
-    path = Path(path)
-    yield Progress(0, 3, "steps", f"reading {path.name}")
-    spectra = read_spectra(path, unit=unit)
-    yield Progress(1, 3, "steps", "matching with findings")
-    fitted = aligned = None
-    rows = kept(project.boxes.rows(slide_id, every=True))
-    known = [r for r in project.registrations if slide_id is None or r.slide_id == slide_id]
-    if registration is not None or known:
-        aligned_id, _, fitted = find_registration(project, registration, slide_id=slide_id)
-        aligned = kept(project.boxes.rows(aligned_id, every=True))
-    found = match_spectra(spectra, rows, fitted, rows_aligned=aligned)
-    yield Progress(2, 3, "steps", f"keeping {len(found.matched)} compositions")
-    replaced = 0
-    if found.matched:
-        stored: dict[str, list[dict[str, Any]]] = dict(project.settings.get(SETTING, {}))
-        labels = {match.label for match in found.matched}
-        before = sum(map(len, stored.values()))
-        stored = {key: [old for old in olds if old["label"] not in labels] for key, olds in stored.items()}
-        replaced = before - sum(map(len, stored.values()))
-        for match in found.matched:
-            stored.setdefault(str(match.box_id), []).append(as_json(match, path.name))
-        project.settings.set(SETTING, {key: entries for key, entries in stored.items() if entries})
-    yield Progress(3, 3, "steps")
-    return EdxImport(len(spectra), found, replaced)
+    """Read a table of compositions and store it, as :func:`plan_edx` and :func:`keep_edx` do."""
+    plan = yield from plan_edx(project, path, registration=registration, slide_id=slide_id, unit=unit)
+    return keep_edx(project, plan)
 
 
-def compositions(project: Project, box_id: int) -> list[dict[str, Any]]:
-    """Compositions measured on a finding."""
-    return list(project.settings.get(SETTING, {}).get(str(box_id), []))
+def _measurement(plan: EdxPlan, placement: Placement) -> EdxMeasurement:
+    spectrum = placement.spectrum
+    place = None
+    if spectrum.stage_mm is not None and plan.registration is not None:
+        y, x = plan.registration.from_stage(np.array([spectrum.stage_mm]))[0]
+        place = float(y), float(x)
+    return EdxMeasurement(
+        id=0,
+        import_id=0,
+        source=plan.source,
+        file_hash=plan.file_hash,
+        row=spectrum.row,
+        label=spectrum.label,
+        kind=spectrum.kind,
+        stage_mm=spectrum.stage_mm,
+        on_slide=None if place is None else plan.on_slide,
+        place_px=place,
+        kv=spectrum.kv,
+        amounts=spectrum.amounts,
+        note=" ".join(spectrum.notes),
+    )
+
+
+def _same(stored: EdxMeasurement, read: EdxMeasurement) -> bool:
+    """Whether two measurements say the same, whatever the file is called and wherever an alignment puts them."""
+
+    def said(known: EdxMeasurement) -> EdxMeasurement:
+        return replace(known, id=0, import_id=0, source="", on_slide=None, place_px=None)
+
+    return said(stored) == said(read)
 
 
 def summary(result: EdxImport) -> dict[str, Any]:

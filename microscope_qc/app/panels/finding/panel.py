@@ -24,6 +24,7 @@ from microscope_qc.app.base import theme
 from microscope_qc.app.base.refresh import Refresh
 from microscope_qc.app.base.signals import link
 from microscope_qc.app.panels.finding.attributes import AttributeRows
+from microscope_qc.app.panels.finding.composition import CompositionCard
 from microscope_qc.app.panels.finding.opinions import OpinionList
 from microscope_qc.app.widgets.class_chip import chip_icon
 from microscope_qc.app.widgets.gating import allow
@@ -76,6 +77,7 @@ class FindingDock(QWidget):
         self.note.setFixedHeight(46)
         self.note.textChanged.connect(self._on_note_changed)
         self.opinions = OpinionList(session)
+        self.composition = CompositionCard(session)
         self.attributes = AttributeRows(session)
         self._history = QLabel()
         self._history.setWordWrap(True)
@@ -102,7 +104,7 @@ class FindingDock(QWidget):
         self._make_reject_menu()
         link(self, session.selection.changed, self._on_selection_changed)
         for signal in (session.boxes_changed, session.scoped.changed, session.history_changed, session.slides_changed,
-                       session.runs_changed):  # fmt: skip
+                       session.runs_changed, session.measurements_changed):  # fmt: skip
             link(self, signal, self._due.soon)
         for signal in (session.classes_changed, session.project_changed):
             link(self, signal, self._on_classes_changed)
@@ -148,6 +150,7 @@ class FindingDock(QWidget):
         column.addLayout(form)
         column.addLayout(judge)
         column.addWidget(self.opinions)
+        column.addWidget(self.composition)
         column.addWidget(self.note)
         column.addWidget(self.attributes)
         column.addWidget(self._history)
@@ -218,6 +221,7 @@ class FindingDock(QWidget):
         project = self._session.project
         self._found_by.setText("" if project is None else finder_words(project, row) + self._version_words(row))
         self.opinions.show_finding(row)
+        self.composition.show_finding(int(row["id"]))
         self._history.setText(self._story(int(row["id"])))
 
     def _version_words(self, row: np.void) -> str:
@@ -239,6 +243,7 @@ class FindingDock(QWidget):
             f"{confidence_text(known.min())} to {confidence_text(known.max())}" if len(known) else "drawn"
         )
         self.opinions.show_finding(None)
+        self.composition.show_finding(None)
         slides = len(np.unique(self._session.scoped.slides_of(rows["id"])))
         self._place.setText(f"on {things(slides, 'slide')}" if slides > 1 else "–")
         self._found_by.setText(", ".join(dict.fromkeys(self._finder(int(run)) for run in np.unique(rows["run_id"]))))

@@ -24,6 +24,7 @@ _EXAMPLES = (
     ('"near the tab"', "these words as they stand"),
     ("class=CRK confidence<0.5", "conditions; all of them must hold"),
     ("class=CRK,COP", "one of several values"),
+    ("Ni > 20 at%", "what EDX measured; wt% for weight %"),
     ('note~"tab 3"', "a field that contains a text"),
 )
 _FIELDS = "Fields for conditions, with = != < <= > >= or ~ (contains):"

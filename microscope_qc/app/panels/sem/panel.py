@@ -1,4 +1,4 @@
-"""The SEM panel: marks, alignment, travel list, exports."""
+"""The SEM panel: marks, alignment, travel list, measurements, exports."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from microscope_qc.app.base import theme
 from microscope_qc.app.base.refresh import Refresh
 from microscope_qc.app.base.signals import link
 from microscope_qc.app.panels.sem.marks import STAGE_X, MarksModel
+from microscope_qc.app.panels.sem.measurements import MeasurementList
 from microscope_qc.app.panels.sem.orientation import OrientationChoice
 from microscope_qc.app.panels.sem.result import alignment_html
 from microscope_qc.app.panels.sem.tables import fit_table, plain_table
@@ -94,6 +95,7 @@ class SemDock(QWidget):
         self.travel = TravelModel(session, self)
         self.travel_table = QTableView()
         self.travel_note = note()
+        self.measurements = MeasurementList(session, jobs)
         self.exports = ExportButtons(session, jobs, settings, save=save, ask_path=ask_path)
         self._build()
         self._visited = np.empty(0, np.int64)  # all that are chosen, those left out too
@@ -148,6 +150,7 @@ class SemDock(QWidget):
             heading("Marks"), self.marks_note, self.table, mark_buttons, 8,
             heading("Alignment"), self.choice, align_row, self.result, 8,
             travel_head, self.travel_note, self.travel_table, 8,
+            heading("EDX measurements"), self.measurements, 8,
             heading("Export"), self.exports,
         )  # fmt: skip
         content.addStretch(1)

@@ -1,0 +1,164 @@
+"""What EDX measured of the selected finding: a bar with its error for each element."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QRectF, QSize, Qt
+from qtpy.QtGui import QColor, QPainter, QPaintEvent, QPen
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+
+from microscope_qc.app.base import theme
+from microscope_qc.app.widgets.gating import allow
+from microscope_qc.app.widgets.parts import heading, note
+from microscope_qc.core.composition import SHORT, Amount, mean, of_unit, percent_error_text
+from microscope_qc.core.errors import MicroscopeQCError
+from microscope_qc.core.wording import things
+
+if TYPE_CHECKING:
+    from microscope_qc.app.session.session import Session
+    from microscope_qc.project import EdxMeasurement
+
+MEAN = "mean"
+MOST_BARS = 12
+"""Elements that are drawn; those of the least amounts are left out."""
+_ROW, _NAME, _NUMBER = 20, 28, 92
+
+
+class CompositionBars(QWidget):
+    """A bar from 0 to 100 % for each element, the largest first."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.amounts: list[Amount] = []
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+
+    def show_amounts(self, amounts: Sequence[Amount]) -> None:
+        """Show amounts of one unit."""
+        self.amounts = sorted(amounts, key=lambda amount: -amount.percent)[:MOST_BARS]
+        self.setAccessibleName(", ".join(f"{a.element} {_number(a)}" for a in self.amounts))
+        self.updateGeometry()
+        self.update()
+
+    def sizeHint(self) -> QSize:
+        """Qt: a row for each element."""
+        return QSize(200, _ROW * len(self.amounts))
+
+    def minimumSizeHint(self) -> QSize:
+        """Qt: a row for each element."""
+        return QSize(140, _ROW * len(self.amounts))
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Qt: draw the bars."""
+        colours, align = theme.current(), Qt.AlignmentFlag
+        painter = QPainter(self)
+        room = max(self.width() - _NAME - _NUMBER, 1)
+        for place, amount in enumerate(self.amounts):
+            top = place * _ROW
+            painter.setPen(QColor(colours.text))
+            painter.drawText(QRectF(0, top, _NAME, _ROW), align.AlignLeft | align.AlignVCenter, amount.element)
+            painter.setPen(QColor(colours.quiet))
+            where = QRectF(self.width() - _NUMBER, top, _NUMBER, _ROW)
+            painter.drawText(where, align.AlignRight | align.AlignVCenter, _number(amount))
+            painter.fillRect(QRectF(_NAME, top + 4, room, _ROW - 8), QColor(colours.raised))
+            painter.fillRect(QRectF(_NAME, top + 4, _at(amount.percent, room), _ROW - 8), QColor(colours.accent))
+            if amount.sigma is not None:
+                middle = top + _ROW // 2
+                low, high = (_NAME + _at(amount.percent + way * amount.sigma, room) for way in (-1, 1))
+                painter.setPen(QPen(QColor(colours.text), 1))
+                painter.drawLine(round(low), middle, round(high), middle)
+                for end in (low, high):
+                    painter.drawLine(round(end), middle - 3, round(end), middle + 3)
+        painter.end()
+
+
+def _at(percent: float, room: float) -> float:
+    return min(max(percent, 0.0), 100.0) / 100 * room
+
+
+def _number(amount: Amount) -> str:
+    return f"{percent_error_text(amount)} %"
+
+
+class CompositionCard(QWidget):
+    """The measurements of one finding, one at a time or their mean, in either unit."""
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._finding: int | None = None
+        self._known: list[EdxMeasurement] = []
+        self.which, self.unit = QComboBox(), QComboBox()
+        self.which.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.which.setMinimumContentsLength(8)
+        for key, words in SHORT.items():
+            self.unit.addItem(words, key)
+        self.unlink = QToolButton()
+        self.unlink.setIcon(theme.icon("link-off"))
+        self.unlink.setToolTip("This measurement belongs to no finding, or to another one (SEM panel)")
+        self.bars, self.words = CompositionBars(), note()
+        row = QHBoxLayout()
+        row.setSpacing(theme.STEP // 2)
+        row.addWidget(self.which, 1)
+        row.addWidget(self.unit)
+        row.addWidget(self.unlink)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(theme.STEP // 2)
+        column.addWidget(heading("Composition"))
+        column.addLayout(row)
+        column.addWidget(self.bars)
+        column.addWidget(self.words)
+        self.which.activated.connect(lambda _place: self._show())
+        self.unit.activated.connect(lambda _place: self._show())
+        self.unlink.clicked.connect(self._on_unlink_clicked)
+        self.hide()
+
+    def show_finding(self, finding_id: int | None) -> None:
+        """Show what was measured of a finding; nothing where nothing was, or for None."""
+        project = self._session.project
+        known = [] if project is None or finding_id is None else list(project.measurements.of_finding(finding_id))
+        self.setVisible(bool(known))
+        if (finding_id, known) != (self._finding, self._known):
+            self._finding, self._known = finding_id, known
+            self.which.clear()
+            if len(self._measured) > 1:
+                self.which.addItem(f"Mean of {len(self._measured)}", MEAN)
+            for one in known:
+                kind = "" if one.kind == "point" else f" ({one.kind})"
+                self.which.addItem(f"{one.label}{kind}", one.id)
+            self._show()
+        allow(self._session, self.unlink, unless="Choose one measurement." if self._chosen is None else "")
+
+    @property
+    def _measured(self) -> list[EdxMeasurement]:
+        """The measurements of the finding itself."""
+        return [one for one in self._known if one.kind != "reference" and one.amounts]
+
+    @property
+    def _chosen(self) -> EdxMeasurement | None:
+        """The measurement that is shown, None for the mean."""
+        return next((one for one in self._known if one.id == self.which.currentData()), None)
+
+    def _show(self) -> None:
+        unit, chosen = str(self.unit.currentData()), self._chosen
+        if chosen is None:
+            self.bars.show_amounts(mean([one.amounts for one in self._measured], unit))
+            self.words.setText(f"{things(len(self._measured), 'measurement')}; references are left out.")
+        else:
+            amounts = of_unit(chosen.amounts, unit)
+            self.bars.show_amounts(list(amounts.values()))
+            computed = "" if all(a.measured for a in amounts.values()) else f", {SHORT[unit]} computed"
+            voltage = "" if chosen.kv is None else f", {chosen.kv:g} kV"
+            self.words.setText(f"{chosen.source}{voltage}{computed}. {chosen.note}".strip())
+        allow(self._session, self.unlink, unless="Choose one measurement." if chosen is None else "")
+
+    def _on_unlink_clicked(self) -> None:
+        project, chosen = self._session.project, self._chosen
+        if project is None or chosen is None:
+            return
+        try:
+            project.measurements.link({chosen.id: None})
+        except MicroscopeQCError as error:
+            self._session.notice.emit(str(error))

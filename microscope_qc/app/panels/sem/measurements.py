@@ -1,0 +1,139 @@
+"""EDX measurements in the SEM panel: their import, and the findings they belong to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QModelIndex
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QTableView, QVBoxLayout, QWidget
+
+from microscope_qc.app.base import theme
+from microscope_qc.app.base.refresh import Refresh
+from microscope_qc.app.base.signals import link
+from microscope_qc.app.panels.sem.edx_dialog import EdxDialog, typed_finding
+from microscope_qc.app.panels.sem.edx_rows import FINDING, EdxRow, EdxRows
+from microscope_qc.app.panels.sem.tables import fit_table, plain_table
+from microscope_qc.app.widgets.gating import allow
+from microscope_qc.app.widgets.parts import note
+from microscope_qc.core.composition import composition_text, of_unit
+from microscope_qc.core.errors import MicroscopeQCError
+from microscope_qc.core.wording import things
+
+if TYPE_CHECKING:
+    from microscope_qc.app.base.jobs import JobRunner
+    from microscope_qc.app.session.session import Session
+    from microscope_qc.project import EdxMeasurement
+
+REFRESH_MS = 60
+TABLES = "Tables (*.csv *.txt *.xlsx *.xlsm);;All files (*)"
+
+
+class MeasurementList(QWidget):
+    """All measurements, those without a finding first; a finding is typed, and its name is a way to it."""
+
+    def __init__(self, session: Session, jobs: JobRunner, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session, self._jobs = session, jobs
+        self._known: list[EdxMeasurement] = []
+        self.words, self.model, self.table = note(), EdxRows(self), QTableView()
+        self.table.setModel(self.model)
+        plain_table(self.table)
+        self.load = QPushButton(theme.icon("table-arrow-right"), "Import EDX table…")
+        self.delete = QPushButton(theme.icon("delete-outline"), "Delete")
+        row = QHBoxLayout()
+        row.addWidget(self.load)
+        row.addWidget(self.delete)
+        row.addStretch(1)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(6)
+        column.addWidget(self.words)
+        column.addWidget(self.table)
+        column.addLayout(row)
+        self._due = Refresh(self, self.refresh, after_ms=REFRESH_MS)
+        for signal in (session.measurements_changed, session.project_changed):
+            link(self, signal, self._due.soon)
+        self.load.clicked.connect(self._on_load_clicked)
+        self.delete.clicked.connect(self._on_delete_clicked)
+        self.model.finding_typed.connect(self._on_finding_typed)
+        self.table.clicked.connect(self._on_clicked)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show the measurements of the project."""
+        self._due.stop()
+        project = self._session.project
+        links = {} if project is None else project.measurements.links
+        known = [] if project is None else list(project.measurements)
+        self._known = sorted(known, key=lambda one: (one.id in links, one.id))
+        rows = []
+        for one in self._known:
+            found = links.get(one.id)
+            finding, by = (None, "") if found is None else (found.finding_id, found.matched_by)
+            composition = composition_text(of_unit(one.amounts, "at").values())
+            rows.append(EdxRow(one.label, finding, by, composition, one.note))
+        self.model.editable = self._session.can_write
+        self.model.show(rows)
+        fit_table(self.table, rows=(1, 8))
+        self.table.setVisible(bool(rows))
+        unplaced = sum(row.finding is None for row in rows)
+        text = "Compositions that were measured at the SEM come back to their findings here."
+        if rows:
+            text = f"{things(len(rows), 'measurement')}."
+            if unplaced:
+                text += f" {unplaced} without a finding: type its number."
+        self.words.setText(text)
+        allow(self._session, self.load, self.delete)
+        self.delete.setVisible(bool(rows))
+
+    def import_from(self, path: Path) -> EdxDialog:
+        """Show what a table holds, and import it when the user accepts."""
+        from microscope_qc.workflows.stage.edx import keep_edx
+
+        project, dialog = self._session.project, EdxDialog(self._session, self._jobs, path, self)
+
+        def accepted() -> None:
+            if project is None or dialog.plan is None or self._session.project is not project:
+                return
+            try:
+                keep_edx(project, dialog.plan, places=dialog.places)
+            except MicroscopeQCError as error:
+                self._session.notice.emit(str(error))
+            self.refresh()
+
+        dialog.accepted.connect(accepted)
+        dialog.finished.connect(dialog.deleteLater)
+        dialog.open()
+        return dialog
+
+    def _on_load_clicked(self) -> None:
+        project = self._session.project
+        if project is not None:
+            chosen, _ = QFileDialog.getOpenFileName(self, "Import EDX table", str(project.path.parent), TABLES)
+            if chosen:
+                self.import_from(Path(chosen))
+
+    def _on_finding_typed(self, place: int, typed: str) -> None:
+        project = self._session.project
+        if project is None:
+            return
+        try:
+            project.measurements.link({self._known[place].id: typed_finding(self._session, typed)})
+        except MicroscopeQCError as error:
+            self._session.notice.emit(str(error))
+
+    def _on_delete_clicked(self) -> None:
+        project, index = self._session.project, self.table.currentIndex()
+        if project is None or not index.isValid():
+            self._session.notice.emit("Select a measurement first.")
+            return
+        try:
+            project.measurements.delete([self._known[index.row()].id])
+        except MicroscopeQCError as error:
+            self._session.notice.emit(str(error))
+
+    def _on_clicked(self, index: QModelIndex) -> None:
+        finding = self.model.rows[index.row()].finding
+        if finding is not None and index.column() != FINDING:
+            self._session.navigation.select_and_centre(finding)

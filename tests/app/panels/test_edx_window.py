@@ -1,0 +1,129 @@
+"""EDX measurements in the window: their import, the card, the table, the filter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("qtpy")
+from qtpy.QtCore import Qt
+
+from microscope_qc.app.panels.finding.panel import FindingDock
+from microscope_qc.app.panels.sem.edx_rows import COMPOSITION, FINDING
+from microscope_qc.app.panels.sem.measurements import MeasurementList
+from microscope_qc.app.panels.table import COLUMNS, TableDock
+
+pytestmark = pytest.mark.window
+EDIT = Qt.ItemDataRole.EditRole
+
+
+@pytest.fixture
+def panel(session: Any, jobs: Any, qtbot: Any) -> MeasurementList:
+    made = MeasurementList(session, jobs)
+    qtbot.addWidget(made)
+    made.resize(420, 400)
+    made.show()
+    return made
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "edx.csv"
+    path.write_text(text)
+    return path
+
+
+def type_finding(panel: Any, place: int, text: str) -> None:
+    assert panel.setData(panel.index(place, FINDING), text, EDIT)
+
+
+def test_a_table_is_previewed_corrected_and_imported_as_one_step(
+    panel: MeasurementList, session: Any, qtbot: Any, tmp_path: Path
+) -> None:
+    path = write(tmp_path, "Spectrum,O at%,Ni at%\nD3,60,40\nD3 b,80,20\nSpectrum 9,50,90\n")
+    steps = len(session.project.history.entries())
+    dialog = panel.import_from(path)
+    qtbot.waitUntil(dialog.take.isEnabled)
+    assert [(row.label, row.finding, row.by) for row in dialog.rows.rows] == [
+        ("D3", 3, "label"), ("D3 b", 3, "label"), ("Spectrum 9", None, ""),
+    ]  # fmt: skip
+    assert "no number of a finding" in dialog.rows.rows[2].remark and "add up to 140" in dialog.rows.rows[2].remark
+    type_finding(dialog.rows, 2, "999")
+    assert "999" in dialog.summary.text() and dialog.rows.rows[2].finding is None
+    type_finding(dialog.rows, 2, "#5")
+    assert dialog.rows.rows[2].finding == 5 and len(session.project.history.entries()) == steps
+    dialog.accept()
+    assert len(session.project.history.entries()) == steps + 1
+    assert [row.finding for row in panel.model.rows] == [3, 3, 5]
+    session.project.history.undo()
+    qtbot.waitUntil(lambda: panel.model.rows == [])
+
+
+def test_what_the_table_does_not_say_is_asked(panel: MeasurementList, session: Any, qtbot: Any, tmp_path: Path) -> None:
+    dialog = panel.import_from(write(tmp_path, "Spectrum,O,Ni\nD3,30,70\n"))
+    qtbot.waitUntil(lambda: "weight % or atom %" in dialog.summary.text())
+    assert not dialog.take.isEnabled() and "Choose it above" in dialog.summary.text()
+    place = dialog.unit.findData("wt")
+    dialog.unit.setCurrentIndex(place)
+    dialog.unit.activated.emit(place)
+    qtbot.waitUntil(dialog.take.isEnabled)
+    assert dialog.rows.rows[0].composition == "O 61.1, Ni 38.9 at%"
+    dialog.reject()
+    assert len(session.project.measurements) == 0
+
+
+def test_a_measurement_without_a_finding_stays_in_sight_and_gets_one(
+    panel: MeasurementList, session: Any, qtbot: Any, tmp_path: Path
+) -> None:
+    dialog = panel.import_from(write(tmp_path, "Spectrum,O at%,Ni at%\nD3,60,40\nSpectrum 9,50,50\n"))
+    qtbot.waitUntil(dialog.take.isEnabled)
+    dialog.accept()
+    assert [row.label for row in panel.model.rows] == ["Spectrum 9", "D3"]
+    assert "1 without a finding" in panel.words.text()
+    type_finding(panel.model, 0, "4")
+    assert session.project.history.undo_title == "Link Spectrum 9 to finding 4"
+    qtbot.waitUntil(lambda: "without" not in panel.words.text())
+    type_finding(panel.model, 0, "")
+    qtbot.waitUntil(lambda: len(session.project.measurements.links) == 1)
+    panel.table.clicked.emit(panel.model.index(1, COMPOSITION))
+    panel.table.selectRow(1)
+    panel.delete.click()
+    qtbot.waitUntil(lambda: len(panel.model.rows) == 1)
+
+
+def test_card_table_and_filter_show_what_was_measured(
+    panel: MeasurementList, session: Any, qtbot: Any, tmp_path: Path
+) -> None:
+    card, table = FindingDock(session), TableDock(session)
+    for dock in (card, table):
+        qtbot.addWidget(dock)
+        dock.show()
+    session.selection.set([3])
+    composition = COLUMNS.index("Composition")
+    assert table.view.isColumnHidden(composition)
+    dialog = panel.import_from(
+        write(tmp_path, "D3\nElement,Wt%,Wt% Sigma\nO,30,0.3\nNi,70,0.5\nD3 b\nElement,Wt%\nO,100\n")
+    )
+    qtbot.waitUntil(dialog.take.isEnabled)
+    dialog.accept()
+    bars = card.composition
+    qtbot.waitUntil(bars.isVisible)
+    assert [bars.which.itemText(n) for n in range(bars.which.count())] == ["Mean of 2", "D3", "D3 b"]
+    assert [(a.element, round(a.percent, 1)) for a in bars.bars.amounts] == [("O", 80.6), ("Ni", 19.4)]
+    assert not bars.unlink.isEnabled()
+    for chooser, place in ((bars.which, 1), (bars.unit, bars.unit.findData("wt"))):
+        chooser.setCurrentIndex(place)
+        chooser.activated.emit(place)
+    assert [(a.element, a.percent, a.sigma) for a in bars.bars.amounts] == [("Ni", 70, 0.5), ("O", 30, 0.3)]
+    assert "edx.csv" in bars.words.text()
+    qtbot.waitUntil(lambda: not table.view.isColumnHidden(composition))
+    place = int(table.model.places_of(session.selection.ids)[0])
+    assert table.model.index(place, composition).data() == "O 80.6, Ni 19.4 at%"
+    session.set_filter(text="Ni > 15 at%")
+    assert session.shown_rows()["id"].tolist() == [3]
+    bars.unlink.click()
+    qtbot.waitUntil(lambda: [bars.which.itemText(n) for n in range(bars.which.count())] == ["D3 b"])
+    qtbot.waitUntil(lambda: len(session.shown_rows()) == 0)
+    session.project.history.undo()
+    qtbot.waitUntil(lambda: session.shown_rows()["id"].tolist() == [3])

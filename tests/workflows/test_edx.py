@@ -1,0 +1,153 @@
+"""Tables of EDX measurements come back to their findings, leave with every export, and are undone as one step."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from pathlib import Path
+
+import pytest
+from openpyxl import load_workbook
+
+from microscope_qc import api
+from microscope_qc.cli import main
+from microscope_qc.core.boxes import BoxFilter
+from microscope_qc.core.jobs import run_job
+from microscope_qc.project import Project
+from microscope_qc.workflows.exports import export_named
+from microscope_qc.workflows.results.report import write_report
+from microscope_qc.workflows.stage.edx import import_edx, keep_edx, plan_edx
+from microscope_qc.workflows.stage.edx_out import compositions
+
+TABLE = "Spectrum,O at%,Ni at%\nD3,60,40\nD3 ref,100,0\nSpectrum 9,50,50\n"
+CASES = ("aztec_element_rows", "aztec_wide_weight", "bruker_esprit2", "bruker_wide_mass", "de_own", "edax_team",
+         "inca_all_results_weight")  # fmt: skip
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    path = tmp_path / "edx.csv"
+    path.write_text(TABLE)
+    return path
+
+
+def labels(project: Project) -> dict[str, int | None]:
+    links = project.measurements.links
+    return {m.label: links[m.id].finding_id if m.id in links else None for m in project.measurements}
+
+
+def test_an_import_keeps_what_belongs_to_no_finding_and_is_one_step(project: Project, table: Path) -> None:
+    plan = run_job(plan_edx(project, table))
+    assert len(project.measurements) == 0
+    assert keep_edx(project, plan).replaced == 0
+    assert labels(project) == {"D3": 3, "D3 ref": 3, "Spectrum 9": None}
+    assert [m.kind for m in project.measurements] == ["point", "reference", "point"]
+    assert project.history.undo_title == "Import 3 measurements from edx.csv"
+    project.history.undo()
+    assert len(project.measurements) == 0
+    project.history.redo()
+    assert project.measurements.composition(3, "at")[0].percent == 60  # without the reference
+
+
+def test_what_a_user_decides_before_the_import_stands(project: Project, table: Path) -> None:
+    plan = run_job(plan_edx(project, table))
+    keep_edx(project, plan, places={0: None, 2: 4})
+    assert labels(project) == {"D3": None, "D3 ref": 3, "Spectrum 9": 4}
+
+
+def test_the_same_table_again_changes_nothing_and_keeps_what_a_user_linked(project: Project, table: Path) -> None:
+    run_job(import_edx(project, table))
+    project.measurements.link({3: 4, 1: None})
+    before = list(project.measurements)
+    entry = project.history.undo_entry
+    assert run_job(import_edx(project, table)).replaced == 1  # D3: nobody said where it belongs instead
+    assert labels(project)["Spectrum 9"] == 4
+    project.history.undo()
+    assert list(project.measurements) == before and project.history.undo_entry == entry
+
+
+def test_a_corrected_table_replaces_what_it_says_of_the_same_finding(project: Project, table: Path) -> None:
+    run_job(import_edx(project, table))
+    table.write_text(TABLE.replace("60,40", "70,30"))
+    assert run_job(import_edx(project, table)).replaced == 2
+    (found, reference) = compositions(project, 3)
+    assert found["at_percent"] == {"O": 70, "Ni": 30} and reference["kind"] == "reference"
+    other = table.with_name("second.csv")
+    other.write_text(TABLE)
+    assert run_job(import_edx(project, other)).replaced == 0
+    assert project.measurements.composition(3, "at")[0].percent == 65
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_cases_are_in_the_csv_export(project: Project, tmp_path: Path, name: str) -> None:
+    path = Path(os.environ.get("MICROSCOPE_QC_DATA", "")) / "cases" / "edx" / f"{name}.csv"
+    if not path.is_file():
+        pytest.skip("needs the real data: set MICROSCOPE_QC_DATA")
+    run_job(import_edx(project, path))
+    run_job(export_named("csv").write(project, tmp_path / "a.csv"))
+    with (tmp_path / "a.csv").open(encoding="utf-8", newline="") as file:
+        row = next(row for row in csv.DictReader(file) if row["defect_id"] == "3")
+    found = {symbol: float(row[f"{symbol} at%"]) for symbol in ("O", "Co", "Ni")}
+    assert found == pytest.approx({"O": 61.15, "Co": 11.07, "Ni": 27.78}, abs=0.01)
+    found = {symbol: float(row[f"{symbol} wt%"]) for symbol in ("O", "Co", "Ni")}
+    assert found == pytest.approx({"O": 30, "Co": 20, "Ni": 50}, abs=0.01)
+
+
+def test_every_export_has_the_compositions(project: Project, table: Path, tmp_path: Path) -> None:
+    run_job(import_edx(project, table))
+    run_job(export_named("geojson").write(project, tmp_path / "a.geojson"))
+    features = json.loads((tmp_path / "a.geojson").read_text())["features"]
+    measured = [f["properties"]["measurements"] for f in features if "Ni at%" in f["properties"]["measurements"]]
+    assert [m["Ni at%"] for m in measured] == [40]
+    run_job(export_named("coco").write(project, tmp_path / "a.json"))
+    annotations = json.loads((tmp_path / "a.json").read_text())["annotations"]
+    assert [a["attributes"]["edx"]["O at%"] for a in annotations if "edx" in a["attributes"]] == [60]
+    run_job(export_named("measurements").write(project, tmp_path / "a.xlsx"))
+    sheet = load_workbook(tmp_path / "a.xlsx")["Measurements"]
+    head, *lines = [[cell.value for cell in row] for row in sheet.iter_rows()]
+    assert [dict(zip(head, line, strict=True))["Ni at%"] for line in lines] == [40, 0, 50]
+    assert [line[head.index("defect_id")] for line in lines] == [3, 3, None]
+    run_job(write_report(project, tmp_path / "a.html"))
+    page = (tmp_path / "a.html").read_text()
+    assert "<h2>Compositions</h2>" in page and "<td>60.0</td>" in page and "D3 (edx.csv)" in page
+    run_job(write_report(project, tmp_path / "a.pdf"))
+    project.measurements.delete([1])
+    run_job(write_report(project, tmp_path / "b.html"))
+    assert "<h2>Compositions</h2>" not in (tmp_path / "b.html").read_text()
+
+
+def test_findings_are_filtered_by_what_was_measured(project: Project, table: Path) -> None:
+    slide, told = project.slides[0].id, []
+    project.boxes.table(slide).changed.connect(lambda change: told.append(change.ids.tolist()))
+    run_job(import_edx(project, table))
+    assert told == [[3]]
+    project.filters.set(BoxFilter(text="Ni > 20 at%"))
+    assert project.boxes.rows(slide, shown=True)["id"].tolist() == [3]
+    project.measurements.link({1: None})
+    assert project.boxes.rows(slide, shown=True)["id"].tolist() == []
+
+
+def test_the_commands(project: Project, table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project.close()
+    cell = str(project.path)
+
+    def told(*words: object) -> str:
+        assert main(["edx", words[0], cell, *map(str, words[1:])]) == 0
+        return capsys.readouterr().out
+
+    assert "2 of 3 spectra matched" in told("import", table, "--dry-run")
+    assert told("list") == "Nothing was measured.\n"
+    told("import", table)
+    assert "O 60.0, Ni 40.0 at%" in told("list") and "wt%" in told("list", "--unit", "wt")
+    assert [row["label"] for row in json.loads(told("list", "--unplaced", "--json"))] == ["Spectrum 9"]
+    assert told("link", 4, 3) == "Link Spectrum 9 to finding 4.\n"
+    assert json.loads(told("unlink", 1, 3, "--json"))["step"]["title"] == "Unlink 2 measurements"
+    assert told("delete", 1, 2, 3) == "Delete 3 measurements.\n"
+    assert main(["edx", "link", cell, "99", "1"]) == 2
+    table.write_text("Spectrum,O,Ni\nD3,60,40\n")
+    assert main(["edx", "import", cell, str(table)]) == 2
+    assert "weight % or atom %" in capsys.readouterr().err
+    told("import", table, "--unit", "wt")
+    frame = api.compositions(cell)
+    assert frame["Ni wt%"].tolist() == [40] and frame["defect_id"].tolist() == [3]
