@@ -20,7 +20,7 @@ def register(subparsers: Any) -> None:
     )
     parser.add_argument("projects", type=Path, nargs="+", metavar="PROJECT.mqc")
     parser.add_argument(
-        "--by", action="append", required=True, metavar="FIELD",
+        "--group-by", dest="by", action="append", required=True, metavar="FIELD",
         help="groups are slides with the same batch or any other field of specimens, or slide, or project; may be "
         "repeated",
     )  # fmt: skip
@@ -45,7 +45,7 @@ def register(subparsers: Any) -> None:
     )
     parser.add_argument("projects", type=Path, nargs="+", metavar="PROJECT.mqc")
     parser.add_argument(
-        "--by", action="append", required=True, metavar="FIELD",
+        "--group-by", dest="by", action="append", required=True, metavar="FIELD",
         help="points are slides with the same value of this field of specimens, or slide, or project; may be repeated",
     )  # fmt: skip
     parser.add_argument(

@@ -219,7 +219,7 @@ def test_the_command_the_tables_and_the_frames_say_the_same(
     limits.write_text("class,per_mm2,none_at_all\nall,10,\nCOP,,yes\n", encoding="utf-8")
     found, path = compare(batches, *read_limits(limits)), str(batches.path)
     batches.close()
-    command = ["compare-batches", path, "--by", "batch", "--progress", "none"]
+    command = ["compare-batches", path, "--group-by", "batch", "--progress", "none"]
     assert main([*command, "--limits", str(limits), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == found
     out = tmp_path / "ratios.csv"
@@ -234,4 +234,4 @@ def test_the_command_the_tables_and_the_frames_say_the_same(
     capsys.readouterr()
     assert main([*command, "--limits", str(limits)]) == 0
     assert "batch B: UNDECIDED" in (text := capsys.readouterr().out) and "none at all" in text
-    assert main(["compare-batches", path, "--by", "furnace", "--progress", "none"]) == 2
+    assert main(["compare-batches", path, "--group-by", "furnace", "--progress", "none"]) == 2

@@ -87,7 +87,7 @@ def test_the_command_the_table_and_the_frame_say_the_same(
     command = [
         "spc",
         path,
-        "--by",
+        "--group-by",
         "production_date",
         "--rules",
         "western-electric",
@@ -108,4 +108,4 @@ def test_the_command_the_table_and_the_frame_say_the_same(
     capsys.readouterr()
     assert main(command) == 0
     assert f"a false alarm every {RULE_SETS['western-electric'].run_length} points" in capsys.readouterr().out
-    assert main(["spc", path, "--by", "furnace", "--progress", "none"]) == 2
+    assert main(["spc", path, "--group-by", "furnace", "--progress", "none"]) == 2
