@@ -22,6 +22,7 @@ _VGG = {4: ("9", 2), 8: ("18", 4), 16: ("27", 8), 32: ("36", 8)}
 """Layer after which the map of a stride is taken, and its channels in multiples of the network's width."""
 _NUMBERED = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4"}
 """Parts of a ResNet by their number in a classifier of this program."""
+_GROUPS = 8
 _STAGES = {4: 2, 8: 3, 16: 5, 32: 7}
 """Stages of EfficientNet-Lite0 up to a stride."""
 
@@ -73,9 +74,10 @@ def make_trunk(name: str, *, strides: Sequence[int], width: int) -> tuple[nn.Mod
     if name == "vgg19":
         layers = [of if isinstance(of, str) else of * width // 64 for of in models.vgg.cfgs["E"]]
         whole = models.vgg.make_layers(layers)
-        for module in whole.modules():  # as torchvision does, which leaves that to the part with the classifier
+        for module in whole.modules():
             if isinstance(module, nn.Conv2d) and module.bias is not None:
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+                # without normalisations values would become smaller from layer to layer with torchvision's fan_out
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
                 nn.init.zeros_(module.bias)
         taken = _VGG
     else:
@@ -99,18 +101,28 @@ class _ResNet50(torchvision.models.resnet.ResNet):  # type: ignore[misc]
 
 
 class _Lite0(nn.Module):
-    """EfficientNet-Lite0 up to the last map that is wanted."""
+    """EfficientNet-Lite0 up to the last map that is wanted.
+
+    Its maps have large values, with which a head hardly learns: groups of their channels are normalised.
+    """
 
     def __init__(self, strides: Sequence[int]) -> None:
         super().__init__()
         self.network = EfficientNetLite0()
+        for module in self.network.modules():
+            if isinstance(module, nn.BatchNorm2d):  # from random weights; it was made for a training of many days
+                module.momentum = 0.1
         self._places = [EfficientNetLite0.strides.index(stride) for stride in strides]
+        self.norms = nn.ModuleList(nn.GroupNorm(_GROUPS, EfficientNetLite0.channels[place]) for place in self._places)
         del self.network.stages[_STAGES[max(strides)] :]
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Apply the network."""
         maps = self.network(images)
-        return OrderedDict((str(number), maps[place]) for number, place in enumerate(self._places))
+        return OrderedDict(
+            (str(number), norm(maps[place]))
+            for number, (norm, place) in enumerate(zip(self.norms, self._places, strict=True))
+        )
 
 
 def start_trunk(trunk: nn.Module, name: str, source: str) -> None:

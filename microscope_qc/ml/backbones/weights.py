@@ -25,8 +25,8 @@ MEAN, STD = (127 / 255,) * 3, (128 / 255,) * 3
 """Of the colours (0 to 1) that the weights expect."""
 _FILE = "efficientnet-lite0-57934424.pth"
 _SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-_OWN = "trunk."
-"""What this program's detectors call their backbone."""
+_OWN = ("trunk.", "features.trunk.")
+"""What the detectors and the classifiers of this program call their backbone."""
 
 
 def start_from(network: EfficientNetLite0, weights: str) -> None:
@@ -36,7 +36,7 @@ def start_from(network: EfficientNetLite0, weights: str) -> None:
     ----------
     weights
         :data:`IMAGENET`, :data:`RANDOM` (it stays as it is), or the path of a file of the same network in timm's names,
-        or of a detector of this program with this backbone.
+        or of a model of this program with this backbone.
 
     Raises
     ------
@@ -49,8 +49,8 @@ def start_from(network: EfficientNetLite0, weights: str) -> None:
         _take(network, list(_of_the_package().values()), source="the package")  # it lists them as this network does
     else:
         state = read_weights(Path(weights))
-        own = [f"{_OWN}{name}" for name in network.state_dict()]
-        names = own if own[0] in state else _names_in_timm(network)
+        own = ([f"{prefix}{name}" for name in network.state_dict()] for prefix in _OWN)
+        names = next((known for known in own if known[0] in state), None) or _names_in_timm(network)
         _take(network, [state.get(name) for name in names], source=Path(weights).name)
 
 

@@ -41,7 +41,10 @@ class PublishedTask(BoxTask[Found]):
 
     def _forward(self, images: Tensor, size: Size) -> Found:
         """Apply the network to the images without their padding."""
-        return cast(Found, self.run(images[:, :, : size[0], : size[1]]))
+        whole = images[:, :, : size[0], : size[1]]
+        if images.device.type == "cpu":  # batches are no faster there, and proposals take much memory
+            return [found for image in whole for found in cast(Found, self.run(image[None]))]
+        return cast(Found, self.run(whole))
 
     def read_out(self, said: Found) -> tuple[Tensor, ...]:
         """Boxes, scores and labels of all images; those with fewer boxes are filled up with scores of 0."""
