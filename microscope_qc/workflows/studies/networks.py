@@ -303,8 +303,9 @@ def _about(one: _Learned) -> dict[str, Any]:
         return row
     training = one.card.training
     return row | {
-        "parameters": parameter_count(one.card), "pictures": training.get("pictures"), "steps": training.get("steps"),
-        "epochs": training.get("best_epoch"), "minutes": training.get("minutes"),
+        "parameters": parameter_count(one.card) or None, "pictures": training.get("pictures"),
+        "steps": training.get("steps"), "epochs": training.get("best_epoch") or None,
+        "minutes": training.get("minutes"),
         "starts_from": _starts_from(one.card),
     }  # fmt: skip
 
