@@ -115,6 +115,21 @@ def mean(compositions: Sequence[Sequence[Amount]], unit: str) -> tuple[Amount, .
     return tuple(result)
 
 
+def less_reference(amounts: Sequence[Amount], reference: Sequence[Amount]) -> tuple[Amount, ...]:
+    """Return what is left when a reference measured beside it is taken away; no amount falls below 0.
+
+    Both are of one unit. What is left is not scaled to 100 %; its errors add up in squares where both are known.
+    """
+    beside = {amount.element: amount for amount in reference}
+    result = []
+    for amount in amounts:
+        other = beside.get(amount.element, Amount(amount.element, amount.unit, 0.0, 0.0))
+        known = amount.sigma is not None and other.sigma is not None
+        sigma = math.hypot(amount.sigma or 0.0, other.sigma or 0.0) if known else None
+        result.append(Amount(amount.element, amount.unit, max(amount.percent - other.percent, 0.0), sigma, False))
+    return tuple(result)
+
+
 def percent_error_text(amount: Amount | None) -> str:
     """``27.8 ± 0.5``; without the error where it is not known, "–" for nothing."""
     if amount is None:

@@ -26,7 +26,7 @@ _LABELS = (
 )  # fmt: skip
 _STATISTICS = re.compile(
     r"(statistics?|statistik|mean|average|median|max(imum)?|min(imum)?|range|sigma|std|standard(?=\s*(dev|err|abw))"
-    r"|standardabweichung|total|sum|summe|gesamt|mittelwert|deviation)\b.*",
+    r"|standardabweichung|totals?|sum|summe|gesamt|mittelwert|deviation)\b.*",
     re.IGNORECASE,
 )
 _WEIGHT = re.compile(r"(?<![a-z])(weight|wt|mass|masse|massen\w*|gew|gewichts?)(?![a-z])")
@@ -62,6 +62,7 @@ _UNIT_WORDS = {
     "c",
     "prozent",
 }
+_UNITS = re.compile(r"(?<![a-z])(weight|wt|mass\w*|gew\w*|atom\w*|at)(?![a-z])|percent|prozent")
 _LONGEST_HEADING = 60
 _LEAST_SUM, _LARGEST_SUM = 50.0, 101.0
 _AGREEING = 1.5
@@ -243,6 +244,7 @@ class _Reader:
                 unit = self.table_unit(self.said_unit(range(len(self.rows))))
                 columns[unit], units = columns["any"], [unit]
             lines: dict[str, Sequence[str]] = {}
+            strange: list[str] = []
             label = next((name for name in names if finding_number(name) is not None), names[-1] if names else "")
             names = []
             for row in self.rows[start + 1 : end]:
@@ -250,12 +252,22 @@ class _Reader:
                 symbol = element_in(_at(row, columns.get("element", -1)))
                 if symbol is not None and not names:
                     lines.setdefault(symbol, row)
+                elif columns and not names and self._holds_amount(row, columns):
+                    strange.append(_at(row, columns["element"]))
                 elif len(filled) in (1, 2) and not _STATISTICS.match(filled[0]):
                     names.append(_block_label(filled))
             if lines and units:
                 parts = {unit: {e: _at(row, columns[unit]) for e, row in lines.items()} for unit in units}
                 sigma = self._block_sigma(lines, columns)
-                yield from self.spectrum(label or f"row {start + 1}", parts, row=start + 1, sigma=sigma)
+                yield from self.spectrum(
+                    label or f"row {start + 1}", parts, row=start + 1, sigma=sigma, strange=strange
+                )
+
+    def _holds_amount(self, row: Sequence[str], columns: dict[str, int]) -> bool:
+        """Whether a line of a block says how much there is of something that has a name, and is no statistics."""
+        name = _at(row, columns.get("element", -1))
+        numbers = [number_in(_at(row, columns[unit]), grouped=self.grouped) for unit in UNITS if unit in columns]
+        return bool(name) and not _STATISTICS.match(name) and any(number > 0 for number in numbers)
 
     def _block_sigma(self, lines: dict[str, Sequence[str]], columns: dict[str, int]) -> dict[str, dict[str, float]]:
         """Standard deviations in the unit of their amounts; errors of which the table does not say how many sigma they
@@ -292,7 +304,9 @@ class _Reader:
             if label_at is None:
                 label_at = next((place for place in range(len(head)) if place not in columns), None)
             kv_at = next((place for place, word in enumerate(words) if _VOLTAGE.fullmatch(word)), -1)
-            yield from self._wide_lines(range(start + 1, end), columns, label_at, _stage_columns(words), kv_at)
+            strange = {n: cell for n, cell in enumerate(head) if n not in (*columns, label_at) and _is_amount(cell)}
+            lines = range(start + 1, end)
+            yield from self._wide_lines(lines, columns, label_at, _stage_columns(words), kv_at, strange)
 
     def _wide_lines(
         self,
@@ -301,6 +315,7 @@ class _Reader:
         label_at: int | None,
         stage: Sequence[tuple[int, float]],
         kv_at: int,
+        strange: dict[int, str],
     ) -> Iterator[Spectrum]:
         for number in lines:
             row = self.rows[number]
@@ -314,8 +329,14 @@ class _Reader:
             mm = (xy[0], xy[1]) if len(xy) == 2 and all(map(math.isfinite, xy)) else None
             if any(any(cells.values()) for cells in parts.values()):
                 kv = number_in(_at(row, kv_at), unit="kV", grouped=self.grouped)
+                left_out = [name for n, name in strange.items() if number_in(_at(row, n), grouped=self.grouped) > 0]
                 yield from self.spectrum(
-                    label or f"row {number + 1}", parts, mm, row=number + 1, kv=kv if kv > 0 else None
+                    label or f"row {number + 1}",
+                    parts,
+                    mm,
+                    row=number + 1,
+                    kv=kv if kv > 0 else None,
+                    strange=left_out,
                 )
 
     def element_rows(self) -> Iterator[Spectrum]:
@@ -342,11 +363,13 @@ class _Reader:
         row: int,
         sigma: dict[str, dict[str, float]] | None = None,
         kv: float | None = None,
+        strange: Sequence[str] = (),
     ) -> Iterator[Spectrum]:
         """Make a spectrum of the cells."""
         at, notes = self.amounts(parts.get("at", {}))
         wt, more = self.amounts(parts.get("wt", {}))
         notes = list(dict.fromkeys([*notes, *more]))
+        notes += [f"“{name[:20]}” is no element and is left out." for name in strange]
         if not sum(at.values()) and not sum(wt.values()):
             yield Spectrum(label[:200], {}, {}, stage_mm, False, (*notes, "It holds no amounts."), row=row)
             return
@@ -442,6 +465,13 @@ def _element_columns(row: Sequence[str]) -> dict[int, tuple[str, str]]:
         if len(symbols) == 1 and rest <= _UNIT_WORDS and not re.search(r"\d", cell):
             found[place] = (symbols[0], unit_in(f"{' '.join(rest)} %"))
     return found
+
+
+def _is_amount(heading: str) -> bool:
+    """Whether a column holds amounts of something that is no element, as it says at% or wt%."""
+    words = heading.casefold()
+    about = _STATISTICS.match(heading) or _NO_AMOUNT.search(words) or _SIGMAS.search(words)
+    return bool(unit_in(words)) and not about and any(c.isalpha() for c in _UNITS.sub("", words))
 
 
 def _stage_columns(words: Sequence[str]) -> list[tuple[int, float]]:

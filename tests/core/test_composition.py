@@ -14,6 +14,7 @@ from microscope_qc.core.composition import (
     amounts_to_json,
     composition_text,
     in_both_units,
+    less_reference,
     mean,
     of_unit,
     percent_error_text,
@@ -49,6 +50,16 @@ def test_in_a_mean_an_element_that_one_lacks_is_zero_there():
     first, second = [Amount("O", "at", 60, 0.6), Amount("Al", "at", 40, 0.8)], [Amount("O", "at", 100, 0.8)]
     assert mean([first, second], "at") == (Amount("O", "at", 80, 0.5), Amount("Al", "at", 20, 0.4))
     assert mean([first, second], "wt") == () == mean([], "at")
+
+
+def test_a_reference_is_taken_away():
+    found = less_reference(
+        [Amount("C", "at", 60, 0.3), Amount("O", "at", 30, 0.4), Amount("F", "at", 10, 0.1)],
+        [Amount("C", "at", 70, 0.4), Amount("O", "at", 10, 0.3)],
+    )
+    assert [(a.element, a.percent) for a in found] == [("C", 0), ("O", 20), ("F", 10)]
+    assert [a.sigma for a in found] == [0.5, 0.5, 0.1]
+    assert less_reference([Amount("C", "at", 60)], [Amount("C", "at", 1, 0.1)])[0].sigma is None
 
 
 def test_stored_amounts_are_read_back_and_others_refused():

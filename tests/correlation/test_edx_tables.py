@@ -270,3 +270,21 @@ def test_tables_of_older_esprit_versions():
     assert spectrum.label == "D3" and spectrum.notes == ()
     assert spectrum.wt_percent == {"Ni": 50, "O": 30, "Co": 20} and spectrum.at_percent["O"] == 61.15
     assert spectrum.sigma["wt"]["Ni"] == pytest.approx(1.2 * 50 / 48.5)
+
+
+@pytest.mark.parametrize(
+    ("rows", "left_out"),
+    [
+        ([["Spectrum", "O at%", "Xx at%", "Total at%"], ["D3", "60", "40", "100"]], ["Xx at%"]),
+        ([["Spectrum", "O wt%", "SiO2 [wt.%]", "Ni wt% sigma"], ["D3", "60", "40", "1"]], ["SiO2 [wt.%]"]),
+        ([["D3"], ["Element", "Atomic %"], ["O", "60"], ["Qq", "40"], ["Totals", "100"]], ["Qq"]),
+        ([["Spectrum", "O at%", "Xx at%"], ["D3", "100", ""]], []),
+        ([["Spectrum", "O at%", "at%", "Comment"], ["D3", "100", "5", "wt% of oxides"]], []),
+    ],
+)
+def test_what_is_no_element_is_left_out_and_said(rows, left_out):
+    (spectrum,) = spectra_in(rows)
+    assert list(spectrum.at_percent) == ["O"]
+    assert [note for note in spectrum.notes if "no element" in note] == [
+        f"“{name}” is no element and is left out." for name in left_out
+    ]

@@ -127,3 +127,26 @@ def test_card_table_and_filter_show_what_was_measured(
     qtbot.waitUntil(lambda: len(session.shown_rows()) == 0)
     session.project.history.undo()
     qtbot.waitUntil(lambda: session.shown_rows()["id"].tolist() == [3])
+
+
+def test_a_reference_is_subtracted_in_the_view_only(
+    panel: MeasurementList, session: Any, qtbot: Any, tmp_path: Path
+) -> None:
+    card = FindingDock(session)
+    qtbot.addWidget(card)
+    card.show()
+    session.selection.set([3])
+    dialog = panel.import_from(write(tmp_path, "Spectrum,O at%,C at%\nD3,60,40\nD3 ref,10,90\n"))
+    qtbot.waitUntil(dialog.take.isEnabled)
+    dialog.accept()
+    bars = card.composition
+    qtbot.waitUntil(bars.subtract.isVisible)
+    assert [(a.element, a.percent) for a in bars.bars.amounts] == [("O", 60), ("C", 40)]
+    bars.subtract.click()
+    assert [(a.element, a.percent) for a in bars.bars.amounts] == [("O", 50), ("C", 0)]
+    assert "subtracted" in bars.words.text()
+    assert [a.percent for a in session.project.measurements.composition(3, "at")] == [60, 40]
+    place = bars.which.count() - 1
+    bars.which.setCurrentIndex(place)
+    bars.which.activated.emit(place)
+    assert not bars.subtract.isEnabled() and [a.percent for a in bars.bars.amounts] == [90, 10]

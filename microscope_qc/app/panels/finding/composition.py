@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QRectF, QSize, Qt
 from qtpy.QtGui import QColor, QPainter, QPaintEvent, QPen
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from microscope_qc.app.base import theme
 from microscope_qc.app.widgets.gating import allow
 from microscope_qc.app.widgets.parts import heading, note
-from microscope_qc.core.composition import SHORT, Amount, mean, of_unit, percent_error_text
+from microscope_qc.core.composition import SHORT, Amount, less_reference, mean, of_unit, percent_error_text
 from microscope_qc.core.errors import MicroscopeQCError
 from microscope_qc.core.wording import things
 
@@ -97,6 +97,8 @@ class CompositionCard(QWidget):
         self.unlink = QToolButton()
         self.unlink.setIcon(theme.icon("link-off"))
         self.unlink.setToolTip("This measurement belongs to no finding, or to another one (SEM panel)")
+        self.subtract = QCheckBox("Reference subtracted")
+        self.subtract.setToolTip("Shows what is left when the mean of the reference points is taken away")
         self.bars, self.words = CompositionBars(), note()
         row = QHBoxLayout()
         row.setSpacing(theme.STEP // 2)
@@ -108,10 +110,12 @@ class CompositionCard(QWidget):
         column.setSpacing(theme.STEP // 2)
         column.addWidget(heading("Composition"))
         column.addLayout(row)
+        column.addWidget(self.subtract)
         column.addWidget(self.bars)
         column.addWidget(self.words)
         self.which.activated.connect(lambda _place: self._show())
         self.unit.activated.connect(lambda _place: self._show())
+        self.subtract.toggled.connect(lambda _on: self._show())
         self.unlink.clicked.connect(self._on_unlink_clicked)
         self.hide()
 
@@ -122,6 +126,7 @@ class CompositionCard(QWidget):
         self.setVisible(bool(known))
         if (finding_id, known) != (self._finding, self._known):
             self._finding, self._known = finding_id, known
+            self.subtract.setVisible(bool(self._references and self._measured))
             self.which.clear()
             if len(self._measured) > 1:
                 self.which.addItem(f"Mean of {len(self._measured)}", MEAN)
@@ -137,6 +142,11 @@ class CompositionCard(QWidget):
         return [one for one in self._known if one.kind != "reference" and one.amounts]
 
     @property
+    def _references(self) -> list[EdxMeasurement]:
+        """The measurements beside the finding, of what it lies in."""
+        return [one for one in self._known if one.kind == "reference" and one.amounts]
+
+    @property
     def _chosen(self) -> EdxMeasurement | None:
         """The measurement that is shown, None for the mean."""
         return next((one for one in self._known if one.id == self.which.currentData()), None)
@@ -144,14 +154,20 @@ class CompositionCard(QWidget):
     def _show(self) -> None:
         unit, chosen = str(self.unit.currentData()), self._chosen
         if chosen is None:
-            self.bars.show_amounts(mean([one.amounts for one in self._measured], unit))
-            self.words.setText(f"{things(len(self._measured), 'measurement')}; references are left out.")
+            amounts = mean([one.amounts for one in self._measured], unit)
+            words = f"{things(len(self._measured), 'measurement')}; references are left out."
         else:
-            amounts = of_unit(chosen.amounts, unit)
-            self.bars.show_amounts(list(amounts.values()))
-            computed = "" if all(a.measured for a in amounts.values()) else f", {SHORT[unit]} computed"
+            amounts = tuple(of_unit(chosen.amounts, unit).values())
+            computed = "" if all(amount.measured for amount in amounts) else f", {SHORT[unit]} computed"
             voltage = "" if chosen.kv is None else f", {chosen.kv:g} kV"
-            self.words.setText(f"{chosen.source}{voltage}{computed}. {chosen.note}".strip())
+            words = f"{chosen.source}{voltage}{computed}. {chosen.note}".strip()
+        beside = chosen is None or chosen.kind != "reference"
+        self.subtract.setEnabled(beside)
+        if self._references and beside and self.subtract.isChecked():
+            amounts = less_reference(amounts, mean([one.amounts for one in self._references], unit))
+            words = f"{things(len(self._references), 'reference')} subtracted, not scaled to 100 %. {words}"
+        self.bars.show_amounts(amounts)
+        self.words.setText(words)
         allow(self._session, self.unlink, unless="Choose one measurement." if chosen is None else "")
 
     def _on_unlink_clicked(self) -> None:

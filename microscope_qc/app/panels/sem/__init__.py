@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtWidgets import QWidget
 
 from microscope_qc.app.actions.action import Action
-from microscope_qc.app.actions.checks import with_slide
+from microscope_qc.app.actions.checks import with_slide, writing
 from microscope_qc.app.panels.spec import PanelSpec
 
 if TYPE_CHECKING:
@@ -26,5 +26,25 @@ def _open(context: Context) -> None:
     context.navigator.show_panel("sem")
 
 
-ACTIONS = (Action("sem.open", "Marks and alignment", "SEM", _open, (), "map-marker-radius-outline", when=with_slide),)
+def _import_edx(context: Context) -> None:
+    from microscope_qc.app.panels.sem.panel import SemDock
+
+    dock = context.navigator.show_panel("sem")
+    if isinstance(dock, SemDock):
+        dock.measurements.ask()
+
+
+ACTIONS = (
+    Action("sem.open", "Marks and alignment", "SEM", _open, (), "map-marker-radius-outline", when=with_slide),
+    Action(
+        "sem.import_edx",
+        "Import EDX table…",
+        "SEM",
+        _import_edx,
+        (),
+        "table-arrow-right",
+        when=writing,
+        tooltip="Compositions that were measured at the SEM come back to their findings",
+    ),
+)
 PANEL = PanelSpec("sem", "SEM", "microscope", "right", _make, ("sem",), actions=ACTIONS)

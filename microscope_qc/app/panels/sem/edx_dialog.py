@@ -94,11 +94,12 @@ class EdxDialog(QDialog):
         column.setContentsMargins(2 * theme.STEP, 2 * theme.STEP, 2 * theme.STEP, 2 * theme.STEP)
         column.setSpacing(theme.STEP)
         column.addLayout(form)
-        column.addWidget(self.table, 1)
+        column.addWidget(self.table)
         column.addWidget(self.summary)
+        column.addStretch(1)
         column.addWidget(hint)
         column.addWidget(self.buttons)
-        self.resize(720, 520)
+        self.resize(860, 420)
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
@@ -168,7 +169,8 @@ class EdxDialog(QDialog):
         words += [f"{label}: {why}" for label, why in self.plan.matching.unmatched.items() if "no amounts" in why]
         words += self.plan.matching.notes
         more = len(words) - MOST_NOTES
-        self._say("\n".join([*words[:MOST_NOTES], *([f"… and {more} more"] if more > 0 else [])]))
+        doubtful = any(placement.spectrum.notes for placement in self.plan.matching.placements)
+        self._say("\n".join([*words[:MOST_NOTES], *([f"… and {more} more"] if more > 0 else [])]), error=doubtful)
         self.take.setText(f"Import {things(len(rows), 'measurement')}")
         self.take.setEnabled(bool(rows))
 

@@ -54,7 +54,7 @@ class MeasurementList(QWidget):
         self._due = Refresh(self, self.refresh, after_ms=REFRESH_MS)
         for signal in (session.measurements_changed, session.project_changed):
             link(self, signal, self._due.soon)
-        self.load.clicked.connect(self._on_load_clicked)
+        self.load.clicked.connect(self.ask)
         self.delete.clicked.connect(self._on_delete_clicked)
         self.model.finding_typed.connect(self._on_finding_typed)
         self.table.clicked.connect(self._on_clicked)
@@ -107,7 +107,8 @@ class MeasurementList(QWidget):
         dialog.open()
         return dialog
 
-    def _on_load_clicked(self) -> None:
+    def ask(self) -> None:
+        """Ask for a table, and show what it holds."""
         project = self._session.project
         if project is not None:
             chosen, _ = QFileDialog.getOpenFileName(self, "Import EDX table", str(project.path.parent), TABLES)
