@@ -30,7 +30,7 @@ SINCE |= {"plane.next", "plane.previous", "channel.next", "channel.previous", "c
 SINCE |= {"file.open_folder", "file.add_folder"}
 SINCE |= {"slide.rename", "slide.folder", "slide.locate"}
 SINCE |= {"slide.fields", "slide.names_fields", "slide.import_fields", "slide.export_fields"}
-SINCE |= {"review.explain"}
+SINCE |= {"review.explain", "models.studies"}
 SINCE |= {"scope.slide", "scope.selected", "scope.all"}
 SINCE |= {"file.backups", "slide.accept"}
 SINCE |= {f"class.Shift+{digit}" for digit in range(10)}
@@ -59,7 +59,7 @@ LAYOUT = {
     "Review/Work over": "slide selected all",
     "Review/Class": " ".join(CLASS_KEYS),
     "SEM": "open",
-    "Models": "list",
+    "Models": "list studies",
     "Help": "shortcuts about",
 }
 TOOL_BAR = "open - undo redo - select draw mark length - fit_slide - area"
