@@ -12,7 +12,7 @@ from microscope_qc.workflows.open import opened_in_turn
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["compare_batches", "compositions", "process_control", "statistics", "verdicts"]
+__all__ = ["compare_batches", "compositions", "plot", "process_control", "statistics", "verdicts"]
 
 
 def statistics(*projects: Path | str, by: Sequence[str] = ()) -> pandas.DataFrame:
@@ -101,6 +101,63 @@ def verdicts(*projects: Path | str, by: Sequence[str], limits: Path | str) -> pa
 
     job = batches.compare_batches(opened_in_turn(projects), by, limits=batches.read_limits(limits))
     return pd.DataFrame(list(verdict_records(run_job(job))))
+
+
+def plot(
+    name: str,
+    *projects: Path | str,
+    out: Path | str | None = None,
+    of: str = "",
+    by: str = "slide",
+    field: str = "",
+    weight: str = "mm2",
+    detectors: Sequence[str] = (),
+) -> pandas.DataFrame:
+    """Draw a plot, as the command ``plot`` does, and return its values.
+
+    Parameters
+    ----------
+    name
+        ``totals``, ``sizes``, ``dates``, ``field`` or ``outcomes``.
+    projects
+        Folders ``NAME.mqc``.
+    out
+        Ends in .svg, .png or .pdf, or in .csv or .xlsx for the values; nothing is written without it.
+    of
+        Code of a class or name of a class group; "" takes all.
+    by
+        What a bar of ``totals`` stands for: ``slide``, ``project`` or a field of specimens.
+    field
+        Of specimens: the number of ``field``, the date of ``dates``.
+    weight
+        ``mm2`` for findings per mm2, ``count`` for findings.
+    detectors
+        ``totals`` as these found them.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row for each bar or dot: series, x, value, the limits of its 95 % interval, and the number of findings.
+        ``attrs`` has the ``notes``, and says in ``why_not`` why there is nothing to draw.
+
+    Raises
+    ------
+    MicroscopeQCError
+        When a project cannot be opened, there is no such plot, class, field or detector, or ``out`` cannot be written.
+    """
+    import pandas as pd
+
+    from microscope_qc.reports.marked import write_plot
+    from microscope_qc.workflows.results.counted_findings import counted_projects
+    from microscope_qc.workflows.results.plot_parts import PlotChoice
+    from microscope_qc.workflows.results.plots import make_plot
+
+    made = make_plot(run_job(counted_projects(projects)), name, PlotChoice(of, by, field, weight, tuple(detectors)))
+    if out is not None:
+        write_plot(made, out)
+    values = pd.DataFrame(made.records())
+    values.attrs |= {"notes": list(made.notes), "why_not": made.why_not}
+    return values
 
 
 def process_control(

@@ -83,6 +83,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
             "batches against each other, and against acceptance limits: pass, fail, undecided",
         ),
         "spc": ("batches", "a control chart over batches: which of them are unusual"),
+        "plot": ("plots", "draw numbers of slides: cross-sections, sizes, dates, fields, what the review made of them"),
         "coverage": ("coverage", "in which area each class was searched for; declare areas complete"),
         "report": ("reports", "write a report as HTML or PDF"),
         "overview": ("reports", "write a picture of a slide with its defects circled and numbered"),

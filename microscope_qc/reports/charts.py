@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from microscope_qc.core.wording import UNKNOWN, count_text
-from microscope_qc.reports.plots import DPI, INK, QUIET, RULE, Chart, legend_below, plain, style
+from microscope_qc.reports.plots import DPI, INK, PAPER, QUIET, RULE, Chart, legend_below, plain, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8c6d31", "#5c6873")
 """Of Okabe and Ito: told apart also by people who do not see red or green."""
-PAPER = "#ffffff"
 _MOST_LINES = 24
 _DOTS = 40
 """With more points along a line they are not marked."""

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INK, QUIET, RULE, DARK = "#1b2228", "#5c6873", "#dbe1e7", "#0c0f12"
+PAPER = "#ffffff"
 SUFFIXES = (".svg", ".png", ".pdf")
 MANY_POINTS = 3_000
 """More points are one picture for each class in SVG and PDF: as drawings of their own they would be megabytes."""
@@ -61,22 +62,41 @@ class Chart:
     picture: bytes = b""
 
 
+@dataclass(frozen=True, slots=True)
+class ChartLook:
+    """Colours of text, of axes, of lines behind, and of the ground."""
+
+    ink: str
+    quiet: str
+    rule: str
+    paper: str
+
+
+LOOKS = {
+    "print": ChartLook(INK, QUIET, RULE, PAPER),
+    "light": ChartLook("#1c1e21", "#5f6670", "#d3d6db", "#ffffff"),
+    "dark": ChartLook("#e6e8ea", "#a0a7b0", "#3d4249", "#1b1d20"),
+}
+PRINT = LOOKS["print"]
+
+
 # -- style -------------------------------------------------------------------------------------------------------------
 
 
 @contextmanager
-def style() -> Iterator[None]:
-    """Light paper, thin lines, text as it stands; wanted both while a figure is made and while it is written.
+def style(look: ChartLook = PRINT) -> Iterator[None]:
+    """Thin lines, text as it stands; wanted both while a figure is made and while it is written.
 
     Matplotlib's settings belong to the whole process: threads that draw wait for each other.
     """
     import matplotlib
 
     settings: dict[Any, Any] = {
-        "axes.edgecolor": QUIET, "axes.labelcolor": QUIET, "axes.linewidth": 0.8, "axes.spines.right": False,
-        "axes.spines.top": False, "font.family": list(_families()), "font.size": 9.0, "legend.frameon": False,
-        "svg.fonttype": "none", "svg.hashsalt": "microscope-qc", "text.color": INK, "text.parse_math": False,
-        "text.usetex": False, "xtick.color": QUIET, "ytick.color": QUIET,
+        "axes.edgecolor": look.quiet, "axes.facecolor": look.paper, "axes.labelcolor": look.quiet,
+        "axes.linewidth": 0.8, "axes.spines.right": False, "axes.spines.top": False, "figure.facecolor": look.paper,
+        "font.family": list(_families()), "font.size": 9.0, "legend.frameon": False, "svg.fonttype": "none",
+        "svg.hashsalt": "microscope-qc", "text.color": look.ink, "text.parse_math": False, "text.usetex": False,
+        "xtick.color": look.quiet, "ytick.color": look.quiet,
     }  # fmt: skip
     with _LOCK, matplotlib.rc_context(settings), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph")  # a letter that no font has is an empty square

@@ -25,7 +25,16 @@ pytestmark = pytest.mark.window
 BEFORE = Path(__file__).with_name("actions_0_1.tsv")
 """Every action of version 0.1: what users know by heart stays where it is; texts may become clearer."""
 
-SINCE = {"view.learn", "tool.area", "area.slide", "area.view", "view.areas", "areas.open"}
+SINCE = {
+    "view.learn",
+    "view.statistics",
+    "models.studies",
+    "tool.area",
+    "area.slide",
+    "area.view",
+    "view.areas",
+    "areas.open",
+}
 SINCE |= {"plane.next", "plane.previous", "channel.next", "channel.previous", "channel.all"}
 SINCE |= {"file.open_folder", "file.add_folder"}
 SINCE |= {"slide.rename", "slide.folder", "slide.locate"}
@@ -45,7 +54,7 @@ LAYOUT = {
     " - select draw mark length",
     "View": "fit_selection fit_slide full_size go_to Bookmarks - display auto_contrast reset_display"
     " Planes and channels"
-    " - veil legend forget_seen areas - filter show_all switch - annotate review learn sem"
+    " - veil legend forget_seen areas - filter show_all switch - annotate review learn statistics sem"
     " - zoom_in zoom_out Theme - reset"
     " dock.layers Panels",
     "View/Bookmarks": "add list",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from microscope_qc.app.context import Context
 
 AREAS = ("left", "right", "bottom")
-WORKSPACES = ("annotate", "review", "learn", "sem")
+WORKSPACES = ("annotate", "review", "learn", "statistics", "sem")
 _HERE = "microscope_qc.app.panels"
 BUILT_IN = {
     "slides": f"{_HERE}.slides:PANEL",

@@ -205,6 +205,8 @@ class MainWindow(QMainWindow):
         self.canvas.menu_requested.connect(partial(show_canvas_menu, context))
         self.pages.export_requested.connect(partial(self.book.trigger, "file.export"))
         self.pages.label_requested.connect(partial(self.navigator.use_workspace, "annotate"))
+        self.pages.canvas_requested.connect(self.navigator.show_canvas)
+        self.pages.detect_requested.connect(self._on_model_used)
         self.pages.model_used.connect(self._on_model_used)
         self.pages.model_requested.connect(self._on_model_requested)
         self.welcome.open_requested.connect(partial(self.book.trigger, "file.open"))
@@ -346,7 +348,7 @@ class MainWindow(QMainWindow):
         self.workspaces.remember()
         self.settings.geometry = bytes(self.saveGeometry().toHex().data()).decode("ascii")
         self.jobs.close()
-        for content in (self.pages.review, self.pages.learn, *(dock.content for dock in self.docks.values())):
+        for content in (*self.pages.with_threads, *(dock.content for dock in self.docks.values())):
             if isinstance(content, ReadsCrops):
                 content.close_crops()
         self.session.set_project(None)

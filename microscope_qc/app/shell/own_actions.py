@@ -93,6 +93,7 @@ def own_actions(navigator: WindowNavigator, switcher: ThemeSwitcher) -> tuple[Ac
         _workspace("annotate", "Annotate workspace", "Ctrl+1", "draw"),
         _workspace("review", "Review workspace", "Ctrl+2", "check-all"),
         _workspace("learn", "Learn workspace", "Ctrl+4", "school-outline"),
+        _workspace("statistics", "Statistics workspace", "Ctrl+5", "chart-bar"),
         _workspace("sem", "SEM workspace", "Ctrl+3", "microscope"),
         _theme(switcher, "system", "System theme", ""),
         _theme(switcher, "light", "Light", "white-balance-sunny"),

@@ -1,4 +1,4 @@
-"""The page in the middle of the window: welcome page, canvas, review page or learn page."""
+"""The page in the middle of the window: welcome page, canvas, review, learn or statistics page."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from microscope_qc.app.base.settings import AppSettings
     from microscope_qc.app.panels.learn.page import LearnPage
     from microscope_qc.app.panels.review.page import ReviewPane
+    from microscope_qc.app.panels.statistics.page import StatisticsPage
     from microscope_qc.app.session.session import Session
 
 
@@ -24,6 +25,8 @@ class Pages(QStackedWidget):
     export_requested = Signal()
     zoomed = Signal(float)  # on the review page; 0 elsewhere
     label_requested = Signal()
+    detect_requested = Signal()
+    canvas_requested = Signal()
     model_used = Signal()
     model_requested = Signal(object)  # folder
 
@@ -35,9 +38,15 @@ class Pages(QStackedWidget):
         self.welcome, self.canvas = welcome, canvas
         self.review: ReviewPane | None = None
         self.learn: LearnPage | None = None
+        self.statistics: StatisticsPage | None = None
         self._review_zoom = 0.0
         self.addWidget(welcome)
         self.addWidget(canvas)
+
+    @property
+    def with_threads(self) -> tuple[QWidget | None, ...]:
+        """The pages that were made and have threads to be stopped."""
+        return self.review, self.learn, self.statistics
 
     def minimumSizeHint(self) -> QSize:
         """Qt: what the visible page needs."""
@@ -52,7 +61,7 @@ class Pages(QStackedWidget):
             self.welcome.refresh()
             self.setCurrentWidget(self.welcome)
         else:
-            made = {"review": self._review_page, "learn": self._learn_page}
+            made = {"review": self._review_page, "learn": self._learn_page, "statistics": self._statistics_page}
             page: QWidget = made[workspace]() if workspace in made else self.canvas
             self.setCurrentWidget(page)
             self.zoomed.emit(self._review_zoom if page is self.review else 0.0)
@@ -74,6 +83,16 @@ class Pages(QStackedWidget):
             self.learn.all_requested.connect(self.model_requested)
             self.addWidget(self.learn)
         return self.learn
+
+    def _statistics_page(self) -> StatisticsPage:
+        if self.statistics is None:
+            from microscope_qc.app.panels.statistics.page import StatisticsPage
+
+            self.statistics = StatisticsPage(self._session, self._jobs, self._settings, self.window())
+            self.statistics.detect_requested.connect(self.detect_requested)
+            self.statistics.canvas_requested.connect(self.canvas_requested)
+            self.addWidget(self.statistics)
+        return self.statistics
 
     def _review_page(self) -> ReviewPane:
         if self.review is None:

@@ -1,4 +1,4 @@
-"""Four arrangements of the panels, each remembered as it was left."""
+"""Five arrangements of the panels, each remembered as it was left."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     from microscope_qc.app.base.settings import AppSettings
     from microscope_qc.app.session.session import Session
 
-TITLES = {"annotate": "Annotate", "review": "Review", "learn": "Learn", "sem": "SEM"}
+TITLES = {"annotate": "Annotate", "review": "Review", "learn": "Learn", "statistics": "Statistics", "sem": "SEM"}
 TIPS = {
     "annotate": "Slide, classes, detection and gallery",
     "review": "One finding at a time, nothing else",
     "learn": "Train the detector with what was confirmed, drawn and rejected",
+    "statistics": "Numbers and plots of groups of slides",
     "sem": "Marks, alignment and the list of places to visit",
 }
 LAYOUT_VERSION = 5
@@ -226,7 +227,7 @@ def _touch(bar: QRect, dock: QRect) -> bool:
 
 
 class WorkspaceButtons(QWidget):
-    """Annotate | Review | Learn | SEM, at the right of the menu bar."""
+    """Annotate | Review | Learn | Statistics | SEM, at the right of the menu bar."""
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)

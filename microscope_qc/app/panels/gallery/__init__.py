@@ -70,4 +70,6 @@ ACTIONS = (
         "view.switch", "Canvas or gallery", "View", _switch_focus, ("Tab",), "swap-horizontal", when=with_slide, group=4
     ),
 )  # fmt: skip
-PANEL = PanelSpec("gallery", "Gallery", "view-grid-outline", "bottom", _make, ("annotate",), actions=ACTIONS)
+PANEL = PanelSpec(
+    "gallery", "Gallery", "view-grid-outline", "bottom", _make, ("annotate", "statistics"), actions=ACTIONS
+)

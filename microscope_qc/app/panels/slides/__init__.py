@@ -18,4 +18,6 @@ def _make(context: Context, parent: QWidget) -> QWidget:
     return SlidesDock(context, parent)
 
 
-PANEL = PanelSpec("slides", "Slides", "image-multiple-outline", "left", _make, ("annotate", "learn", "sem"))
+PANEL = PanelSpec(
+    "slides", "Slides", "image-multiple-outline", "left", _make, ("annotate", "learn", "statistics", "sem")
+)

@@ -1,0 +1,272 @@
+"""A plot with its choices; a click on a bar, bin or dot selects its findings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from qtpy.QtCore import QMimeData, QSignalBlocker, Signal
+from qtpy.QtWidgets import QApplication, QComboBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from microscope_qc.app.base import theme
+from microscope_qc.app.base.refresh import Refresh
+from microscope_qc.app.panels.statistics.counting import Counting
+from microscope_qc.app.widgets.chart_view import ChartView, chart_image
+from microscope_qc.app.widgets.parts import note, sentence
+from microscope_qc.core.arrays import Ints
+from microscope_qc.core.specimen import FieldKind
+from microscope_qc.core.wording import things
+from microscope_qc.reports.marked import Picture, Plot, picture, write_plot
+from microscope_qc.reports.plots import PRINT, ChartLook
+from microscope_qc.workflows.results.counted_findings import CountedFindings
+from microscope_qc.workflows.results.grouping import SLIDE
+from microscope_qc.workflows.results.plot_parts import COUNT, PER_MM2, PlotChoice
+from microscope_qc.workflows.results.plots import PLOTS, make_plot
+
+if TYPE_CHECKING:
+    from microscope_qc.app.base.settings import AppSettings
+    from microscope_qc.app.session.session import Session
+
+REDRAW_MS = 60
+COPIED_PX, COPIED_DPI = (1600, 900), 192.0
+Offer = list[tuple[str, str]]
+"""Titles and names of what can be chosen."""
+_REVIEWED = ("Reviewed findings", "")
+_ALONE = ("Alone", "")
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnPlot:
+    """A plot, its picture, the choice that it is of, and what else could be chosen."""
+
+    plot: Plot
+    picture: Picture
+    choice: PlotChoice
+    offers: Mapping[str, Offer]
+
+
+def _draw(
+    found: CountedFindings, name: str, choice: PlotChoice, look: ChartLook, size: tuple[int, int, float]
+) -> DrawnPlot:
+    """In the thread of the counting: make and draw a plot of what can be chosen."""
+    offers = _offers(found)
+    choice = _possible(choice, offers, numbers=name == "field")
+    plot = make_plot(found, name, choice)
+    width, height, ratio = size
+    return DrawnPlot(plot, picture(plot, width, height, look=look, dpi=96.0 * ratio), choice, offers)
+
+
+def _offers(found: CountedFindings) -> dict[str, Offer]:
+    book, there = found.known.book, {defect.code for defect in found.classes}
+    classes = [(f"{one.code}  {one.name}".strip(), one.code) for one in book.classes if one.code in there]
+    groups = [
+        (name, name) for name, places in book.groups.items() if any(book.classes[p].code in there for p in places)
+    ]
+    said = [one for one in found.known.fields if any(s.slide.fields.get(one.name) is not None for s in found.slides)]
+    detectors = [(name, name) for name in found.detectors]
+    return {
+        "of": [("All classes", ""), *groups, *classes],
+        "by": [("Slide", SLIDE), *((one.title or one.name, one.name) for one in said)],
+        "field": [(one.heading, one.name) for one in said if one.kind is FieldKind.NUMBER],
+        "weight": [("Findings per mm²", PER_MM2), ("Findings", COUNT)],
+        "first": [_REVIEWED, *detectors],
+        "second": [_ALONE, *detectors],
+    }
+
+
+def _possible(choice: PlotChoice, offers: Mapping[str, Offer], *, numbers: bool) -> PlotChoice:
+    """What was chosen, as far as there is such a thing in this project."""
+
+    def one(name: str, value: str) -> str:
+        known = [key for _, key in offers[name]]
+        return value if value in known else known[0] if known else ""
+
+    detectors = tuple(dict.fromkeys(name for name in choice.detectors if one("second", name)))
+    return replace(
+        choice, of=one("of", choice.of), by=one("by", choice.by), weight=one("weight", choice.weight),
+        field=one("field", choice.field) if numbers else "", detectors=detectors,
+    )  # fmt: skip
+
+
+class PlotView(QWidget):
+    """One plot at a time; what was chosen is remembered for all kinds together."""
+
+    drawn = Signal()
+    only_requested = Signal(object)  # numbers of findings that alone are to be shown
+
+    def __init__(
+        self, session: Session, counting: Counting, settings: AppSettings, parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        self._session, self._counting, self._settings = session, counting, settings
+        self.kind = next(iter(PLOTS))
+        self.chart, self.notes, self.said = ChartView(), note(), sentence()
+        self.only = QPushButton("Show only these")
+        self.boxes = {name: QComboBox() for name in ("of", "by", "field", "weight", "first", "second")}
+        self._labels: dict[str, QLabel] = {}
+        self._picked: Ints = np.zeros(0, np.int64)
+        self._lay_out()
+        self._due = Refresh(self, self._draw, after_ms=REDRAW_MS)
+        self.chart.redraw_requested.connect(self._due.soon)
+        self.chart.chosen.connect(self._on_chosen)
+        self.chart.copy_requested.connect(self.copy)
+
+    def _lay_out(self) -> None:
+        words = {"of": "Of", "by": "A bar for each", "field": "Against", "weight": "Show", "first": "Found by",
+                 "second": "beside"}  # fmt: skip
+        row = QHBoxLayout()
+        for name, box in self.boxes.items():
+            label = self._labels[name] = QLabel(words[name])
+            label.setBuddy(box)
+            box.setAccessibleName(words[name])
+            box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
+            box.activated.connect(lambda _place, name=name: self._on_activated(name))
+            row.addWidget(label)
+            row.addWidget(box)
+        row.addStretch(1)
+        below = QHBoxLayout()
+        below.addWidget(self.said, 1)
+        below.addWidget(self.only)
+        self.only.setToolTip("Leaves only these findings in gallery, table and on the slide, and goes there")
+        self.only.clicked.connect(lambda: self.only_requested.emit(self._picked))
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(theme.STEP // 2)
+        column.addLayout(row)
+        column.addWidget(self.chart, 1)
+        column.addWidget(self.notes)
+        column.addLayout(below)
+        self.setFocusProxy(self.chart)
+        self._say_picked("")
+
+    # -- choices -----------------------------------------------------------------------------------------------------
+
+    def show_kind(self, name: str) -> None:
+        """Show another kind of plot."""
+        if name != self.kind:
+            self.kind = name
+            self.chart.clear()
+            self._say_picked("")
+        uses = PLOTS[name].uses
+        for choice, box in self.boxes.items():
+            used = ("detectors" if choice in ("first", "second") else choice) in uses
+            box.setVisible(used)
+            self._labels[choice].setVisible(used)
+        self._due.soon()
+
+    def refresh(self) -> None:
+        """Draw again: other numbers, or other colours."""
+        self._due.soon()
+
+    @property
+    def choice(self) -> PlotChoice:
+        """What is remembered of the choices."""
+        known = self._settings.statistics
+        detectors = tuple(dict.fromkeys(filter(None, (known.get("first", ""), known.get("second", "")))))
+        if not known.get("first", ""):
+            detectors = ()
+        return PlotChoice(
+            known.get("of", ""), known.get("bars", SLIDE), known.get("field", ""), known.get("weight", PER_MM2),
+            detectors,
+        )  # fmt: skip
+
+    def _on_activated(self, name: str) -> None:
+        key = "bars" if name == "by" else name
+        self._settings.statistics = {**self._settings.statistics, key: self.boxes[name].currentData() or ""}
+        self._due.soon()
+
+    def _offer(self, drawn: DrawnPlot) -> None:
+        choice = drawn.choice
+        first, second = (*choice.detectors, "", "")[:2]
+        now = {"of": choice.of, "by": choice.by, "field": choice.field, "weight": choice.weight, "first": first,
+               "second": second}  # fmt: skip
+        for name, box in self.boxes.items():
+            offer = drawn.offers[name]
+            with QSignalBlocker(box):
+                if [(box.itemText(n), box.itemData(n)) for n in range(box.count())] != offer:
+                    box.clear()
+                    for title, value in offer:
+                        box.addItem(title, value)
+                box.setCurrentIndex(box.findData(now[name]))
+        self.boxes["second"].setEnabled(bool(first))
+        self.boxes["weight"].setEnabled(not first or "detectors" not in PLOTS[self.kind].uses)
+
+    # -- drawing -----------------------------------------------------------------------------------------------------
+
+    def _draw(self) -> None:
+        name, choice, size = self.kind, self.choice, self.chart.pixels_wanted
+        now = theme.current()
+        look = ChartLook(now.text, now.quiet, now.line, now.base)
+        self._counting.make("plot", lambda found: _draw(found, name, choice, look, size), self._take)
+
+    def _take(self, drawn: DrawnPlot) -> None:
+        if drawn.plot.name != self.kind:
+            return
+        self._offer(drawn)
+        self.chart.show_plot(drawn.plot, drawn.picture)
+        self.notes.setText(" ".join(drawn.plot.notes))
+        self.notes.setVisible(bool(drawn.plot.notes))
+        self.drawn.emit()
+
+    # -- what the user does ------------------------------------------------------------------------------------------
+
+    def _on_chosen(self, key: str) -> None:
+        """Select exactly the findings of a bar, bin or dot."""
+        plot = self.chart.plot
+        if plot is None:
+            return
+        mark, session = plot.mark(key), self._session
+        ids = np.sort(mark.findings)
+        there = ids[session.has(ids)]
+        session.selection.set(there)
+        if session.selection.current is not None:
+            session.navigation.centre(session.selection.current)
+        self._picked = there
+        words = f"{things(len(there), 'finding')} selected: {mark.tip}."
+        gone, hidden = len(ids) - len(there), len(there) - self._shown(there)
+        if gone:
+            words += f" {things(gone, 'other')} cannot be selected: they are being read, or are no longer there."
+        if hidden:
+            words += f" {things(hidden, 'of them is', 'of them are')} hidden by the filter."
+        self._say_picked(words)
+
+    def _shown(self, ids: Ints) -> int:
+        scoped = self._session.scoped
+        places, there = scoped.table.look_up(ids)
+        return int(np.count_nonzero(scoped.shown.mask()[places[there]]))
+
+    def _say_picked(self, words: str) -> None:
+        self.said.setText(words or "A click on a bar, bin or dot selects its findings.")
+        if not words:
+            self._picked = np.zeros(0, np.int64)
+        self.only.setEnabled(len(self._picked) > 0)
+
+    # -- what leaves -------------------------------------------------------------------------------------------------
+
+    def copy(self) -> None:
+        """Put the plot as a picture for print, and its values, on the clipboard."""
+        plot = self.chart.plot
+        if plot is None:
+            return
+        records = plot.records()
+        lines = [list(records[0])] if records else []
+        lines += [["" if cell is None else str(cell) for cell in record.values()] for record in records]
+        text = "\n".join("\t".join(line) for line in lines)
+
+        def take(made: Picture) -> None:
+            data, board = QMimeData(), QApplication.clipboard()
+            data.setImageData(chart_image(made))
+            data.setText(text)
+            if board is not None:
+                board.setMimeData(data)
+                self._session.notice.emit("The plot is on the clipboard, as a picture and as values.")
+
+        self._counting.make("copy", lambda _found: picture(plot, *COPIED_PX, look=PRINT, dpi=COPIED_DPI), take)
+
+    def writing(self, path: Path) -> Callable[[], Path] | None:
+        """Return what writes the plot as the name says; None without one."""
+        plot = self.chart.plot
+        return None if plot is None else lambda: write_plot(plot, path)

@@ -1,0 +1,365 @@
+"""Plots of statistics: values with the findings behind them, drawn with the look of :mod:`microscope_qc.reports.plots`.
+
+What is drawn is known before: a window shows the same bars and dots as a file, and knows what lies under the mouse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from microscope_qc.core.arrays import Ints
+from microscope_qc.core.numbers import rounded
+from microscope_qc.core.sheets import write_sheet
+from microscope_qc.core.wording import count_text, significant_text
+from microscope_qc.reports.plots import DPI, PRINT, Chart, ChartLook, plain, save, size_ticks, style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+TABLES = (".csv", ".xlsx")
+WIDTH_IN, HEIGHT_IN = 8.4, 4.4
+_NONE = np.zeros(0, np.int64)
+_LONGEST_TICK = 16
+_MANY_TICKS = 8
+"""With more names along an axis they stand aslant."""
+_HIGHEST = 3.0
+"""So many times as high as the highest value the axis reaches at most."""
+_PALE, _HATCH = 0.55, "////"
+_ROOM = 0.84
+"""Of the place of a name along the axis its bars take so much."""
+
+
+class Shape(StrEnum):
+    """How values are drawn."""
+
+    BESIDE = "beside"  # a bar for each series at each name
+    STACKED = "stacked"  # the bars of a name on each other
+    BINS = "bins"  # the same between edges with equal steps of the logarithm
+    DOTS = "dots"  # a dot with its interval for each value of x
+    DATES = "dates"  # the same, x in days as matplotlib counts them
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlotMark:
+    """A bar, a part of one, or a dot.
+
+    Attributes
+    ----------
+    at
+        Where on the x axis: its text, and its number: the place of the name or bin, or the value.
+    value
+        Height, or y.
+    interval
+        95 %, None where there is none.
+    findings
+        Numbers of the findings that it is of, shape (N,).
+    tip
+        What it says, in words.
+    """
+
+    at: str
+    x: float
+    value: float
+    findings: Ints = field(default_factory=lambda: _NONE)
+    interval: tuple[float, float] | None = None
+    tip: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Marks of one colour; ``pale`` tells a second series of the same colour apart."""
+
+    name: str
+    colour: str
+    marks: Sequence[PlotMark]
+    pale: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """A plot as values.
+
+    Attributes
+    ----------
+    name
+        Of its kind, as commands call it.
+    names
+        Along the x axis of bars.
+    edges
+        Of bins, one more than there are bins.
+    notes
+        Sentences that stand below it.
+    why_not
+        Why there is nothing to draw, "" otherwise.
+    """
+
+    name: str
+    title: str
+    shape: Shape
+    x: str = ""
+    y: str = ""
+    series: Sequence[Series] = ()
+    names: Sequence[str] = ()
+    edges: np.ndarray | None = None
+    notes: Sequence[str] = ()
+    why_not: str = ""
+
+    def marks(self) -> Iterator[tuple[str, Series, PlotMark]]:
+        """Each mark with its key, in the order in which they are drawn."""
+        for number, series in enumerate(self.series):
+            for place, mark in enumerate(series.marks):
+                yield f"mark-{number}-{place}", series, mark
+
+    def mark(self, key: str) -> PlotMark:
+        """Return the mark with a key."""
+        _, number, place = key.split("-")
+        return self.series[int(number)].marks[int(place)]
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return one record for each mark: series, x, value, limits, and how many findings it is of."""
+        along, up = self.x or "name", self.y or "value"
+        return [
+            {
+                "series": series.name, along: mark.at, up: mark.value,
+                "low": mark.interval and mark.interval[0], "high": mark.interval and mark.interval[1],
+                "n": len(mark.findings),
+            }
+            for _, series, mark in self.marks()
+        ]  # fmt: skip
+
+
+def write_plot(plot: Plot, path: Path | str, *, look: ChartLook = PRINT) -> Path:
+    """Write a plot as SVG, PNG or PDF, or its values as CSV or XLSX, by the suffix.
+
+    Raises
+    ------
+    InputError
+        When the suffix is another one.
+    WriteError
+        When the file cannot be written.
+    """
+    path = Path(path)
+    if path.suffix.lower() in TABLES:
+        records = plot.records()
+        rows = [[rounded(cell, 0) if isinstance(cell, float) else cell for cell in one.values()] for one in records]
+        return write_sheet(path, list(records[0]) if records else ["series"], rows, title=plot.title)
+    return save(drawn(plot, look=look), path)
+
+
+# -- drawing -----------------------------------------------------------------------------------------------------------
+
+
+def drawn(plot: Plot, *, look: ChartLook = PRINT, size_in: tuple[float, float] = (WIDTH_IN, HEIGHT_IN)) -> Chart:
+    """Draw a plot; the id of each mark is its key. Where there is nothing to draw, the reason stands there."""
+    from matplotlib.figure import Figure
+
+    with style(look):
+        figure = Figure(figsize=size_in, dpi=DPI, layout="constrained")
+        axes = figure.add_subplot()
+        axes.set_title(plain(plot.title, 90), loc="left", fontsize=10, fontweight="bold", color=look.ink)
+        if plot.why_not:
+            axes.set_axis_off()
+            axes.text(0.5, 0.5, _wrapped(plot.why_not), ha="center", va="center", transform=axes.transAxes)
+            return Chart(figure, plot.title)
+        _DRAWERS[plot.shape](axes, plot, look)
+        axes.set(xlabel=plain(plot.x, 60), ylabel=plain(plot.y, 60))
+        axes.tick_params(axis="y", length=0)
+        axes.grid(axis="y", color=look.rule, linewidth=0.8)
+        axes.set_axisbelow(True)
+        axes.spines["left"].set_visible(False)
+        _legend(figure, plot, look, size_in[0])
+        return Chart(figure, plot.title, {key: mark.tip for key, _, mark in plot.marks()})
+
+
+def _wrapped(text: str) -> str:
+    import textwrap
+
+    return "\n".join(textwrap.wrap(plain(text, 400), 70))
+
+
+def _draw_beside(axes: Axes, plot: Plot, look: ChartLook) -> None:
+    wide = _ROOM / max(1, len(plot.series))
+    for number, series in enumerate(plot.series):
+        for place, mark in enumerate(series.marks):
+            left = mark.x - _ROOM / 2 + number * wide
+            _bar(axes, f"mark-{number}-{place}", series, (left, wide * 0.92), (0.0, mark.value), look)
+            if mark.interval is not None:
+                axes.vlines(left + wide * 0.46, *mark.interval, color=look.ink, linewidth=1.0)
+    _name_places(axes, plot, _top(axes, plot))
+
+
+def _draw_stacked(axes: Axes, plot: Plot, look: ChartLook) -> None:
+    base = np.zeros(len(plot.names))
+    for number, series in enumerate(plot.series):
+        for place, mark in enumerate(series.marks):
+            at = round(mark.x)
+            span = mark.x - _ROOM / 2, _ROOM
+            _bar(axes, f"mark-{number}-{place}", series, span, (base[at], mark.value), look)
+            base[at] += mark.value
+    _name_places(axes, plot, float(base.max(initial=0)))
+
+
+def _draw_bins(axes: Axes, plot: Plot, look: ChartLook) -> None:
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    edges = plot.edges
+    assert edges is not None
+    base = np.zeros(len(edges) - 1)
+    gap = (edges[1] / edges[0]) ** 0.04
+    for number, series in enumerate(plot.series):
+        for place, mark in enumerate(series.marks):
+            at = round(mark.x)
+            left, right = edges[at] * gap, edges[at + 1] / gap
+            _bar(axes, f"mark-{number}-{place}", series, (left, right - left), (base[at], mark.value), look)
+            base[at] += mark.value
+    axes.set(xscale="log", xlim=(edges[0] / gap, edges[-1] * gap))
+    axes.xaxis.set_major_locator(FixedLocator(size_ticks(edges[0], edges[-1])))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: significant_text(value)))
+    _count_up(axes, float(base.max(initial=0)))
+
+
+def _draw_dots(axes: Axes, plot: Plot, look: ChartLook) -> None:
+    for number, series in enumerate(plot.series):
+        for place, mark in enumerate(series.marks):
+            if mark.interval is not None:
+                axes.vlines(mark.x, *mark.interval, color=series.colour, linewidth=1.0)
+            (dot,) = axes.plot(
+                mark.x, mark.value, marker="o", markersize=6, color=series.colour, markeredgecolor=look.paper,
+                markeredgewidth=0.6, linestyle="",
+            )  # fmt: skip
+            dot.set_gid(f"mark-{number}-{place}")
+    axes.margins(x=0.05)
+    _count_up(axes, _top(axes, plot))
+
+
+def _draw_dates(axes: Axes, plot: Plot, look: ChartLook) -> None:
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    _draw_dots(axes, plot, look)
+    locator = AutoDateLocator(minticks=3, maxticks=9)
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+
+
+_DRAWERS = {
+    Shape.BESIDE: _draw_beside, Shape.STACKED: _draw_stacked, Shape.BINS: _draw_bins, Shape.DOTS: _draw_dots,
+    Shape.DATES: _draw_dates,
+}  # fmt: skip
+
+
+def _bar(
+    axes: Axes, key: str, series: Series, span: tuple[float, float], up: tuple[float, float], look: ChartLook
+) -> None:
+    """A bar; a pale one is hatched, so that no one has to tell colours apart."""
+    (left, wide), (base, height) = span, up
+    (bar,) = axes.bar(
+        left, height, wide, base, align="edge", color=series.colour, linewidth=0, alpha=_PALE if series.pale else 1.0,
+        hatch=_HATCH if series.pale else None, edgecolor=look.paper,
+    )  # fmt: skip
+    bar.set_gid(key)
+
+
+def _name_places(axes: Axes, plot: Plot, top: float) -> None:
+    aslant = len(plot.names) > _MANY_TICKS or max((len(name) for name in plot.names), default=0) > _LONGEST_TICK
+    axes.set_xticks(range(len(plot.names)), [plain(name, 24) for name in plot.names])
+    axes.tick_params(axis="x", length=0)
+    if aslant:
+        for label in axes.get_xticklabels():
+            label.set(rotation=40, ha="right", rotation_mode="anchor")
+    axes.set_xlim(-0.6, len(plot.names) - 0.4)
+    _count_up(axes, top)
+
+
+def _top(axes: Axes, plot: Plot) -> float:
+    """How high the y axis reaches: not so high for the sake of intervals that the values cannot be told apart."""
+    marks = [mark for _, _, mark in plot.marks()]
+    values, limits = (
+        max(mark.value for mark in marks),
+        max(mark.interval[1] if mark.interval else 0.0 for mark in marks),
+    )
+    highest = max(values, limits)
+    if not values or highest <= _HIGHEST * values:
+        return highest
+    axes.text(1.0, 1.01, "some intervals reach higher", ha="right", va="bottom", fontsize=8, transform=axes.transAxes)
+    return _HIGHEST * values
+
+
+def _count_up(axes: Axes, top: float) -> None:
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    whole = top >= 5
+    axes.set_ylim(0, 1.08 * top or 1)
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=5, integer=whole, min_n_ticks=2))
+    axes.yaxis.set_major_formatter(
+        FuncFormatter(lambda value, _: count_text(round(value)) if whole else significant_text(value) if value else "0")
+    )
+
+
+def _legend(figure: Figure, plot: Plot, look: ChartLook, width_in: float) -> None:
+    from matplotlib.patches import Patch
+
+    if len(plot.series) < 2:
+        return
+    labels = [plain(series.name) for series in plot.series]
+    patches = [
+        Patch(
+            facecolor=one.colour, edgecolor=look.paper, alpha=_PALE if one.pale else 1.0,
+            hatch=_HATCH if one.pale else None, linewidth=0,
+        )
+        for one in plot.series
+    ]  # fmt: skip
+    column_in = (max(map(len, labels)) * 5.5 + 34) / 72
+    legend = figure.legend(
+        patches, [str(number) for number in range(len(labels))], loc="outside lower left",
+        ncols=max(1, min(len(labels), int(width_in / column_in))), fontsize=8.5, handlelength=1.0, handletextpad=0.5,
+        columnspacing=1.4,
+    )  # fmt: skip
+    for words, label in zip(legend.get_texts(), labels, strict=True):
+        words.set_text(label)  # a label that begins with "_" would be left out if it were given before
+
+
+# -- for a window ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """A drawn plot in pixels.
+
+    Attributes
+    ----------
+    pixels
+        RGBA, shape (height, width, 4).
+    places
+        Left, top, right and bottom of each mark in pixels, by its key.
+    """
+
+    pixels: np.ndarray
+    places: Mapping[str, tuple[float, float, float, float]]
+
+
+def picture(plot: Plot, width_px: int, height_px: int, *, look: ChartLook = PRINT, dpi: float = 96.0) -> Picture:
+    """Draw a plot to fill a place on a screen."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    size_in = (width_px + 0.01) / dpi, (height_px + 0.01) / dpi  # it cuts what is not whole
+    chart = drawn(plot, look=look, size_in=size_in)
+    with style(look):
+        figure = chart.figure
+        figure.set_dpi(dpi)
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        pixels = np.asarray(canvas.buffer_rgba()).copy()
+        artists = {artist.get_gid(): artist for artist in figure.findobj(lambda one: one.get_gid() in chart.tips)}
+        places = {}
+        for key, artist in artists.items():
+            box = artist.get_window_extent()
+            places[str(key)] = box.x0, pixels.shape[0] - box.y1, box.x1, pixels.shape[0] - box.y0
+    return Picture(pixels, places)
