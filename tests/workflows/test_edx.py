@@ -19,6 +19,7 @@ from microscope_qc.workflows.exports import export_named
 from microscope_qc.workflows.results.report import write_report
 from microscope_qc.workflows.stage.edx import import_edx, keep_edx, plan_edx
 from microscope_qc.workflows.stage.edx_out import compositions
+from microscope_qc.workflows.stage.stage import fit_registration
 
 TABLE = "Spectrum,O at%,Ni at%\nD3,60,40\nD3 ref,100,0\nSpectrum 9,50,50\n"
 CASES = ("aztec_element_rows", "aztec_wide_weight", "bruker_esprit2", "bruker_wide_mass", "de_own", "edax_team",
@@ -48,6 +49,25 @@ def test_an_import_keeps_what_belongs_to_no_finding_and_is_one_step(project: Pro
     assert len(project.measurements) == 0
     project.history.redo()
     assert project.measurements.composition(3, "at")[0].percent == 60  # without the reference
+
+
+def test_a_measurement_is_placed_by_the_alignment(project: Project, tmp_path: Path) -> None:
+    slide = project.slides[0]
+    for name, y, x in (("A", 0, 0), ("B", 0, 600), ("C", 400, 0), ("D", 400, 600)):
+        project.marks.add(slide.id, name, y, x, stage_x_mm=10 + x / 2000, stage_y_mm=20 - y / 2000)
+    fit_registration(project, slide.id, name="R1")
+    row = project.boxes.table(slide.id).get([4])[0]
+    y, x = float(row["y0"] + row["y1"]) / 2, float(row["x0"] + row["x1"]) / 2
+    path = tmp_path / "edx.csv"
+    path.write_text(
+        f"Spectrum,O at%,stage_x_mm,stage_y_mm\nS1,100,{10 + x / 2000},{20 - y / 2000}\nS2,100,10.29,19.99\n"
+    )
+    plan = run_job(plan_edx(project, path, registration="R1", aligned_on=slide.id))
+    keep_edx(project, plan)
+    assert labels(project) == {"S1": 4, "S2": None}
+    placed, far = project.measurements
+    assert placed.place_px == pytest.approx((y, x), abs=1e-3) and placed.on_slide == far.on_slide == slide.id
+    assert project.measurements.links[placed.id].matched_by == "position"
 
 
 def test_what_a_user_decides_before_the_import_stands(project: Project, table: Path) -> None:

@@ -37,7 +37,7 @@ def align(project):
 
 
 def test_every_annotation_format_is_an_export(project, tmp_path):
-    assert export_names() == [*FORMATS, "report", "overview", "drive-sheet", "history"]
+    assert export_names() == [*FORMATS, "report", "overview", "drive-sheet", "history", "measurements"]
     for name in FORMATS:
         export = export_named(name)
         path = tmp_path / name / f"out{'' if export.is_folder else export.suffix}"
@@ -111,7 +111,7 @@ def test_exports_of_other_packages_are_listed(project, tmp_path, monkeypatch):
     monkeypatch.setattr(plugins, "_entry_points", lambda group: points)
     own = plugins.Registry("exports", exports._an_export, EXPORTS._builtin, what="export")
     monkeypatch.setattr(exports, "EXPORTS", own)
-    assert export_names()[-2:] == ["history", "count"]
+    assert export_names()[-2:] == ["measurements", "count"]
     reasons = {problem.name: problem.reason for problem in own.problems}
     assert reasons.keys() == {"coco", "needy", "wrong"}
     assert reasons["coco"] == "coco is the name of an annotation format."
