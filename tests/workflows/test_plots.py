@@ -122,6 +122,13 @@ def test_dots_are_specimens_where_there_are_several(cells: Project) -> None:
     assert f"{rho:.2f}, n = 5 specimens" in plot.notes[-1]
 
 
+def test_a_specimen_with_several_values_counts_once(cells: Project) -> None:
+    for number, slide in enumerate(cells.slides):
+        cells.fields.set({slide.id: {"capacity": 10.0 - number}})
+    plot = make_plot(counted(cells), "field", PlotChoice(field="capacity"))
+    assert len(plot.series[0].marks) == 6 and "n = 5 specimens" in plot.notes[-1]
+
+
 def test_a_date_that_is_not_exact_stands_in_its_middle(cells: Project) -> None:
     plot = make_plot(counted(cells), "dates", PlotChoice(of="Anode"))
     days = {mark.at: np.datetime64("1970-01-01") + round(mark.x) for mark in plot.series[0].marks}

@@ -62,8 +62,8 @@ def _against(found: CountedFindings, choice: PlotChoice, along: SpecimenField, n
         reason = density_over(found, said, wanted)[1]
         return Plot(name, title, shape, why_not=f"There is no density: {reason}.", notes=notes)
     unit, of_specimens = independent([slide.slide.section.specimen for slide in known])
-    marks = list(_dots(found, known, unit.tolist(), wanted, along, choice.weight))
-    notes.append(_correlated(marks, along, "specimen" if of_specimens else "cross-section"))
+    units, marks = zip(*_dots(found, known, unit.tolist(), wanted, along, choice.weight), strict=True)
+    notes.append(_correlated(units, marks, along, "specimen" if of_specimens else "cross-section"))
     y = "findings per mm²" if choice.weight == PER_MM2 else "findings"
     series = [Series(wanted.words, wanted.colour, marks)]
     return Plot(name, title, shape, along.heading, y, series, notes=notes)
@@ -72,12 +72,12 @@ def _against(found: CountedFindings, choice: PlotChoice, along: SpecimenField, n
 def _dots(
     found: CountedFindings, slides: Sequence[FoundOnSlide], unit: Sequence[int], wanted: PlotClasses,
     along: SpecimenField, weight: str,
-) -> Iterator[PlotMark]:  # fmt: skip
-    """A dot for each specimen, or slide, and value of the field."""
+) -> Iterator[tuple[int, PlotMark]]:  # fmt: skip
+    """A dot for each specimen, or slide, and value of the field, with the number of the specimen or slide."""
     together: dict[tuple[int, Any], list[FoundOnSlide]] = {}
     for number, slide in zip(unit, slides, strict=True):
         together.setdefault((number, slide.slide.fields[along.name]), []).append(slide)
-    for (_, value), mine in together.items():
+    for (number, value), mine in together.items():
         section = mine[0].slide.section
         name = section.specimen if len(mine) > 1 else section.name
         if weight == COUNT:
@@ -91,7 +91,7 @@ def _dots(
             y, interval = pooled.per_mm2, pooled.interval
             said = f"{within_text(y, interval)} per mm², {things(pooled.count, 'finding')}"
         at = along.shown(value)
-        yield PlotMark(at, _position(value, along), y, numbers, interval, f"{name}, {at}: {said}")
+        yield number, PlotMark(at, _position(value, along), y, numbers, interval, f"{name}, {at}: {said}")
 
 
 def _position(value: Any, along: SpecimenField) -> float:
@@ -103,8 +103,14 @@ def _position(value: Any, along: SpecimenField) -> float:
     return float(sum(days)) / 2
 
 
-def _correlated(marks: Sequence[PlotMark], along: SpecimenField, unit: str) -> str:
-    known = spearman(np.array([mark.x for mark in marks]), np.array([mark.value for mark in marks]))
+def _correlated(units: Sequence[int], marks: Sequence[PlotMark], along: SpecimenField, unit: str) -> str:
+    # several values of one specimen are not independent: it counts once, with their means
+    _, number = np.unique(units, return_inverse=True)
+    x, y = (
+        np.bincount(number, weights=values) / np.bincount(number)
+        for values in ([mark.x for mark in marks], [mark.value for mark in marks])
+    )
+    known = spearman(x, y)
     of = f"{things(known.n, unit)}"
     if known.rho is None:
         return f"Of {of}: {known.reason}."
