@@ -50,6 +50,7 @@ HEAVY = [
     "numpy",
     "scipy",
     "skimage",
+    "sklearn",
     "matplotlib",
     "cv2",
     "torch",
@@ -76,7 +77,6 @@ NOT_IMPORTED = {
     "pyside6",
     # declared ahead of use
     "pyqtgraph",
-    "scikit-image",
     "torchmetrics",
 }
 

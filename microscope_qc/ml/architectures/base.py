@@ -161,6 +161,8 @@ ARCHITECTURES: Registry[Architecture[Any]] = Registry(
         "resnet101": f"{_HERE}.window_classifier.architecture:RESNET101",
         "vgg19": f"{_HERE}.window_classifier.architecture:VGG19",
         "inception-v3": f"{_HERE}.window_classifier.architecture:INCEPTION_V3",
+        "glcm-svm": f"{_HERE}.texture.architecture:GLCM_SVM",
+        "lbp-boosting": f"{_HERE}.texture.architecture:LBP_BOOSTING",
         "autoencoder": f"{_HERE}.autoencoder.architecture:AUTOENCODER",
     },
     what="network",
