@@ -154,6 +154,10 @@ class Bench:
         canvas.setWindowFlag(Qt.WindowType.Window)
         canvas.resize(*CANVAS)
         canvas.show()
+        # where a canvas was, Qt goes on putting the window together with OpenGL until its native window is a new one
+        self.window.hide()
+        self.window.destroy(True, False)
+        self.window.show()
         self.app.rest(1.0)
         canvas.setUpdatesEnabled(False)
         for part in (canvas.overlay, canvas.overview, canvas.legend, self.scene_canvas):
