@@ -39,7 +39,7 @@ SINCE |= {"plane.next", "plane.previous", "channel.next", "channel.previous", "c
 SINCE |= {"file.open_folder", "file.add_folder"}
 SINCE |= {"slide.rename", "slide.folder", "slide.locate"}
 SINCE |= {"slide.fields", "slide.names_fields", "slide.import_fields", "slide.export_fields"}
-SINCE |= {"review.explain", "models.studies"}
+SINCE |= {"review.explain", "sem.import_edx"}
 SINCE |= {"scope.slide", "scope.selected", "scope.all"}
 SINCE |= {"file.backups", "slide.accept"}
 SINCE |= {f"class.Shift+{digit}" for digit in range(10)}
@@ -67,7 +67,7 @@ LAYOUT = {
     " - open",
     "Review/Work over": "slide selected all",
     "Review/Class": " ".join(CLASS_KEYS),
-    "SEM": "open",
+    "SEM": "open import_edx",
     "Models": "list studies",
     "Help": "shortcuts about",
 }

@@ -231,7 +231,15 @@ def as_version_2(project: Project) -> None:
     """Close it, and make its tables those of version 2."""
     project.close()
     with contextlib.closing(sqlite3.connect(project.path / "project.sqlite")) as connection:
-        for table in ("inclusion", "areas", "run_classes", "fields", "model_in_use"):
+        for table in (
+            "inclusion",
+            "areas",
+            "run_classes",
+            "fields",
+            "model_in_use",
+            "measurement_links",
+            "measurements",
+        ):
             connection.execute(f"DROP TABLE {table}")
         connection.execute("DROP TABLE opinions")
         connection.execute(
