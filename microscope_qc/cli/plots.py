@@ -20,7 +20,7 @@ def register(subparsers: Any) -> None:
         description="Draw one plot of all findings that count. totals: findings of each cross-section by class group. "
         "sizes: by the longer side and class. dates: against the production date. field: against a number that is "
         "known of the specimens, with Spearman's rank correlation. outcomes: what the review made of what models "
-        "found. Bars and dots per mm2 have their 95 %% intervals.",
+        "found. Bars and dots per mm2 have their 95 % intervals.",
     )
     parser.add_argument("name", choices=NAMES, metavar="NAME", help=f"one of {', '.join(NAMES)}")
     parser.add_argument("projects", type=Path, nargs="+", metavar="PROJECT.mqc")
