@@ -208,7 +208,12 @@ class Story:
 
         self.user.press(KEY.Key_2, CTRL)
         self.user.wait_until(lambda: self.page is not None and self.page.isVisible(), "the review page")
-        self.user.wait_until(lambda: not self.session.scoped.loading and self.session.findings.count, "the findings")
+        self.user.wait_until(
+            lambda: (
+                not self.session.scoped.loading and not self.session.findings.sorting and self.session.findings.count
+            ),
+            "the findings in their order",
+        )
         order = list(self.session.findings.ids)
         owners = self.session.scoped.slides_of(np.array(order)).tolist()
         assert len(order) > 10 and len(set(owners)) > 3, "too little for a review over slides"
