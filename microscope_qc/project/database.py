@@ -1,4 +1,4 @@
-"""``project.sqlite``: one connection, durable transactions, and errors in plain words."""
+"""``project.sqlite``: one connection, transactions that survive a kill, and errors in plain words."""
 
 from __future__ import annotations
 

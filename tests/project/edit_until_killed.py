@@ -15,6 +15,8 @@ from microscope_qc.project import Project
 def edit(path: str, seed: int, say: Callable[[int], object]) -> None:
     """Edit until this process is killed."""
     with Project.open(path) as project:
+        if seed % 2:  # as in the window
+            project.sync_behind()
         random_edits = random.Random(seed)
         for number in range(1, 100_000):
             edit_at_random(project, random_edits)
