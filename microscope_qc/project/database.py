@@ -132,11 +132,6 @@ class Database:
             self._syncing = Syncing(self.file.with_name(self.file.name + "-wal"))
             self.pragma("synchronous=NORMAL")
 
-    def wait_for_disk(self) -> None:
-        """Wait until all transactions that have ended are on the disk."""
-        if self._syncing is not None:
-            self._syncing.wait()
-
     def _has_wal(self) -> bool:
         return self.pragma("journal_mode") == [("wal",)]
 

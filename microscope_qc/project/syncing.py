@@ -38,12 +38,6 @@ class Syncing:
             self._wanted += 1
             self._change.notify_all()
 
-    def wait(self) -> None:
-        """Wait until all that was requested is on the disk, or the disk refused."""
-        with self._change:
-            wanted = self._wanted
-            self._change.wait_for(lambda: self._done >= wanted or self.failed)
-
     def close(self) -> None:
         """Do what was requested and end the thread."""
         with self._change:
@@ -63,10 +57,6 @@ class Syncing:
                     os.fsync(stream.fileno())
             except OSError as error:
                 log.error("%s could not be written to the disk: %s", self._file.name, error)
-                with self._change:
-                    self.failed = True
-                    self._change.notify_all()
+                self.failed = True
                 return
-            with self._change:
-                self._done = wanted
-                self._change.notify_all()
+            self._done = wanted

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,14 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
     made.may_end.set()
 
 
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for a thread."""
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.001)
+
+
 def _statements(project: Project, edit: Any) -> list[str]:
     said: list[str] = []
     database = project._store.database
@@ -62,18 +71,12 @@ def _statements(project: Project, edit: Any) -> list[str]:
 
 def test_an_edit_returns_before_the_disk_has_it_and_another_process_sees_it(project: Project, disk: Disk) -> None:
     project.sync_behind()
+    assert project._store.database.pragma("synchronous") == [(1,)], "SQLite would wait itself"
     project.settings.set("seen", 1)
     assert disk.begun.wait(20)
     with Project.open(project.path, write=False) as reader:
         assert reader.settings.get("seen", 0) == 1
     assert disk.files == [str(project.path / "project.sqlite-wal")]
-    waited = threading.Thread(target=project._store.database.wait_for_disk)
-    waited.start()
-    waited.join(0.2)
-    assert waited.is_alive()
-    disk.may_end.set()
-    waited.join(20)
-    assert not waited.is_alive()
 
 
 def test_edits_during_one_write_to_the_disk_share_the_next(project: Project, disk: Disk) -> None:
@@ -83,7 +86,7 @@ def test_edits_during_one_write_to_the_disk_share_the_next(project: Project, dis
     for number in range(1, 20):
         project.settings.set("seen", number)
     disk.may_end.set()
-    project._store.database.wait_for_disk()
+    project.close()
     assert len(disk.files) == 2
 
 
@@ -94,8 +97,7 @@ def test_what_changes_nothing_and_where_a_slide_was_looked_at_are_not_written_th
     assert _statements(project, lambda: project.settings.set("view:1", {"zoom": 2}, light=True)) == ["COMMIT"]
     with project._store.database.begin():
         pass
-    disk.may_end.set()
-    project._store.database.wait_for_disk()
+    project.close()
     assert disk.files == []
 
 
@@ -104,7 +106,9 @@ def test_a_disk_that_refuses_makes_the_next_edit_wait_for_it(project: Project, d
     disk.error = OSError(5, "Input/output error")
     disk.may_end.set()
     project.settings.set("seen", 1)
-    project._store.database.wait_for_disk()
+    syncing = project._store.database._syncing
+    assert syncing is not None
+    until(lambda: syncing.failed)
     project.settings.set("seen", 2)
     assert project._store.database.pragma("synchronous") == [(2,)]
     assert project.settings.get("seen", 0) == 2
@@ -147,6 +151,5 @@ def test_a_journal_that_must_not_lie_is_left_as_it_is(tmp_path: Path, monkeypatc
 def test_a_file_that_is_gone_fails(tmp_path: Path) -> None:
     syncing = Syncing(tmp_path / "gone")
     syncing.request()
-    syncing.wait()
-    assert syncing.failed
     syncing.close()
+    assert syncing.failed
