@@ -183,5 +183,7 @@ def test_a_short_training_starts_from_the_backbone_and_says_so(tmp_path: Path) -
     start_from(plain, IMAGENET)
     stem = load_file(out / WEIGHTS_NAME)["trunk.stem.0.weight"]  # it is frozen, so it is still the backbone's
     torch.testing.assert_close(stem, plain.stem[0].weight.half())
-    (found,) = find(open_task(out, device="cpu"), [np.full((100, 130, 3), 120, np.uint8)])
+    task = open_task(out, device="cpu")
+    assert task.slot((100, 130))[0] == (100, 130), "nothing is padded"
+    (found,) = find(task, [np.full((100, 130, 3), 120, np.uint8)])
     assert found.candidates["x1"].max(initial=0) <= 130

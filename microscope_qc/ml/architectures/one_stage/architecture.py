@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from microscope_qc.ml.architectures.dense.architecture import DenseArchitecture
-from microscope_qc.ml.architectures.dense.settings import STRIDE_PX
 from microscope_qc.ml.architectures.one_stage.settings import OneStageSettings
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ class OneStageArchitecture(DenseArchitecture[OneStageSettings]):
 
     def stride_px(self, settings: OneStageSettings) -> int:
         """See :class:`Architecture`."""
-        return 1 if settings.enlarge > 1 else STRIDE_PX  # enlarged images are brought to a size that fits
+        return settings.stride_px
 
     def suited(self, settings: TrainSettings, dataset: Dataset) -> TrainSettings:
         """Enlarge pictures of which even the largest is small."""

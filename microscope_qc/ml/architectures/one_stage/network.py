@@ -36,7 +36,7 @@ class OneStage(DenseDetector):
     def __init__(self, settings: OneStageSettings, *, classes: int) -> None:
         super().__init__()
         self.settings, self.classes = settings, classes
-        self.stride_px = 1 if settings.enlarge > 1 else self.strides[-1]
+        self.stride_px = settings.stride_px
         width = settings.pyramid
         self.trunk = EfficientNetLite0()
         self.pyramid = FeaturePyramidNetwork(list(self.trunk.channels[1:]), width)

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.ml.architectures.dense.detector import DenseDetector
 from microscope_qc.ml.architectures.dense.recipe import DenseRecipe, parameter_groups
-from microscope_qc.ml.architectures.dense.settings import STRIDE_PX
 from microscope_qc.ml.architectures.dense.targets import BoxTarget
 from microscope_qc.ml.architectures.one_stage.loss import detection_loss
 from microscope_qc.ml.architectures.one_stage.network import OneStage
@@ -30,7 +29,7 @@ class OneStageRecipe(DenseRecipe):
     def __init__(self, settings: TrainSettings, network: OneStageSettings, dataset: Dataset) -> None:
         self._network = network
         kept = None if network.backbone == RANDOM else (MEAN, STD)
-        super().__init__(settings, dataset, normalisation=kept, stride_px=1 if network.enlarge > 1 else STRIDE_PX)
+        super().__init__(settings, dataset, normalisation=kept, stride_px=network.stride_px)
         self._places: Tensor | None = None
 
     def fit_once(self, network: nn.Module) -> Job[None]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field, model_validator
 
 from microscope_qc.ml.architectures.base import NetworkSettings
-from microscope_qc.ml.architectures.dense.settings import NORM_GROUPS
+from microscope_qc.ml.architectures.dense.settings import NORM_GROUPS, STRIDE_PX
 
 
 class OneStageSettings(NetworkSettings):
@@ -34,6 +34,11 @@ class OneStageSettings(NetworkSettings):
     pyramid: int = Field(default=96, gt=0, le=1024)
     tower: int = Field(default=2, ge=0, le=16)
     enlarge: float = Field(default=1.0, ge=1, le=4)
+
+    @property
+    def stride_px(self) -> int:
+        """What the sides of images are multiples of: enlarged ones are brought to a size that fits."""
+        return 1 if self.enlarge > 1 else STRIDE_PX
 
     @model_validator(mode="before")
     @classmethod
