@@ -68,13 +68,13 @@ def rate_ratio(first: Group, second: Group, others: Sequence[Group] = (), *, lev
     Parameters
     ----------
     others
-        Further groups, from which the spread is estimated too.
+        Further groups, from which the spread is estimated too; those without findings say nothing of it.
 
     Notes
     -----
     P. McCullagh and J. A. Nelder, "Generalized Linear Models", 2nd edition (1989), chapters 4 and 6.
     """
-    groups = (first, second, *others)
+    groups = (first, second, *(group for group in others if group.count))
     freedom = sum(len(group.counts) - 1 for group in groups)
     total, expected = first.count + second.count, first.area_mm2 / (first.area_mm2 + second.area_mm2)
     by_area = second.area_mm2 / first.area_mm2

@@ -41,6 +41,10 @@ def test_another_group_says_more_about_the_spread():
     assert with_third.spread > alone.spread
 
 
+def test_other_groups_without_findings_say_nothing_of_the_spread():
+    assert rate_ratio(FIRST, SECOND, [Group([0] * 5, [1.0] * 5)] * 4) == rate_ratio(FIRST, SECOND)
+
+
 @given(st.integers(1, 60), st.integers(1, 60))
 def test_one_slide_of_each_is_exact_and_not_tested(first, second):
     found = rate_ratio(Group([first], [2.0]), Group([second], [1.0]))
