@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from microscope_qc.analysis.counts import LEVEL, Numbers, chi_square, t_quantile
+from microscope_qc.analysis.counts import LEVEL, WIDEST, Numbers, chi_square, t_quantile, widened
 from microscope_qc.analysis.shares import wilson_interval
 
 ONE_EACH = "spread between sections unknown: one section of each"
@@ -44,7 +44,8 @@ class Ratio:
     spread, freedom
         Variance between the sections of a group by that of chance, and the degrees of freedom it was estimated with.
     detectable
-        Ratio above 1 that would have been found with a probability of 80 %, with so many findings and sections.
+        Ratio above 1 that would have been found with a probability of 80 %, with so many findings and sections and
+        corrected for the number of comparisons; None where not even a very large one would.
     reason
         What is not known, and why.
     """
@@ -58,7 +59,9 @@ class Ratio:
     reason: str = ""
 
 
-def rate_ratio(first: Group, second: Group, others: Sequence[Group] = (), *, level: float = LEVEL) -> Ratio:
+def rate_ratio(
+    first: Group, second: Group, others: Sequence[Group] = (), *, level: float = LEVEL, together: int = 1
+) -> Ratio:
     """Compare the densities of two groups.
 
     A quasi-Poisson model with the groups as factor: the spread is estimated within all groups together, and the limits
@@ -69,11 +72,15 @@ def rate_ratio(first: Group, second: Group, others: Sequence[Group] = (), *, lev
     ----------
     others
         Further groups, from which the spread is estimated too; those without findings say nothing of it.
+    together
+        Number of comparisons among which a difference has to be found; only ``detectable`` depends on it.
 
     Notes
     -----
     P. McCullagh and J. A. Nelder, "Generalized Linear Models", 2nd edition (1989), chapters 4 and 6.
     """
+    from scipy.special import nctdtrinc
+
     groups = (first, second, *(group for group in others if group.count))
     freedom = sum(len(group.counts) - 1 for group in groups)
     total, expected = first.count + second.count, first.area_mm2 / (first.area_mm2 + second.area_mm2)
@@ -88,8 +95,11 @@ def rate_ratio(first: Group, second: Group, others: Sequence[Group] = (), *, lev
     quantile = t_quantile(freedom, level)
     if value:
         error = math.sqrt(spread * (1 / first.count + 1 / second.count))
-        limits = value * math.exp(-quantile * error), value * math.exp(quantile * error)
-        detectable = math.exp(error * (quantile + t_quantile(freedom, 2 * _POWER - 1)))
+        factor = widened(quantile * error)
+        limits = value / factor, value * factor
+        found_from = t_quantile(freedom, level_of_each(together, level=level))
+        reach = error * float(nctdtrinc(freedom, 1 - _POWER, found_from))
+        detectable = math.exp(reach) if reach < WIDEST else None
         return Ratio(value, limits, _p(math.log(value) / error, freedom), spread, freedom, detectable)
     low, high = wilson_interval(first.count / total, total / spread, quantile)
     error = math.sqrt(spread * total * expected * (1 - expected))
@@ -132,6 +142,11 @@ def power(ratio: float, first: Group, second: Group, *, spread: float, freedom: 
     away = abs(math.log(ratio)) / math.sqrt(spread * (1 / share + 1 / (1 - share)) / total)
     quantile = t_quantile(freedom, level)
     return float(1 - nctdtr(freedom, away, quantile) + nctdtr(freedom, away, -quantile))
+
+
+def level_of_each(together: int, *, level: float = LEVEL) -> float:
+    """Return the level of each of several comparisons with which all of them hold at once (Bonferroni)."""
+    return 1 - (1 - level) / together
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:

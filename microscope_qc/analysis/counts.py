@@ -11,6 +11,8 @@ import numpy as np
 from microscope_qc.core.arrays import Floats, Ints
 
 LEVEL = 0.95
+WIDEST = math.log(1e12)
+"""Limits that are further from an estimate, on a scale of logarithms, say no more than these."""
 Numbers = Sequence[int] | Sequence[float] | np.ndarray
 
 
@@ -117,8 +119,13 @@ def count_interval(count: float, sections: int, spread: float | None, *, level: 
     """
     if sections == 1 or count == 0 or spread is None:
         return poisson_interval(count, level=level)
-    factor = math.exp(t_quantile(sections - 1, level) * math.sqrt(spread / count))
+    factor = widened(t_quantile(sections - 1, level) * math.sqrt(spread / count))
     return count / factor, count * factor
+
+
+def widened(reach: float) -> float:
+    """Return the factor between an estimate and its limits, whose logarithm ``reach`` is; never infinite."""
+    return math.exp(min(reach, WIDEST))
 
 
 def independent(specimens: Sequence[str]) -> tuple[Ints, bool]:

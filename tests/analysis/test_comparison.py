@@ -7,9 +7,10 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binomtest, t
+from scipy.stats import binomtest, nct, t
 
 from microscope_qc.analysis.comparison import Group, holm, power, rate_ratio
+from microscope_qc.analysis.counts import pooled_density
 
 FIRST = Group([25, 80, 30, 14], [1.0, 2.2, 1.7, 1.5])
 SECOND = Group([12, 31, 20, 5], [1.2, 2.5, 1.9, 1.1])
@@ -76,6 +77,22 @@ def test_probabilities_are_corrected_after_holm():
     assert holm([0.01, 0.04, 0.03, 0.005, 0.2]) == pytest.approx([0.04, 0.09, 0.09, 0.025, 0.2])
     assert holm([None, 0.02, None, 0.04]) == [None, 0.04, None, 0.04]
     assert holm([]) == []
+
+
+@pytest.mark.parametrize("together", [1, 9])
+def test_the_detectable_ratio_is_found_with_80_percent(together):
+    """By the noncentral t distribution, at the level that is left for one of several comparisons."""
+    found = rate_ratio(FIRST, SECOND, together=together)
+    error = math.sqrt(found.spread * (1 / FIRST.count + 1 / SECOND.count))
+    away = math.log(found.detectable) / error
+    assert nct.sf(t.isf(0.025 / together, 6), 6, away) == pytest.approx(0.8, abs=1e-4)
+
+
+def test_limits_are_finite_where_two_sections_differ_by_all():
+    first = Group([5, 0], [0.001, 100.0])
+    found = rate_ratio(first, Group([3], [1.0]), together=300)
+    assert all(map(math.isfinite, found.interval)) and found.detectable is None
+    assert all(map(math.isfinite, pooled_density(first.counts, first.areas_mm2).interval))
 
 
 def test_power_grows_with_the_difference_and_is_the_level_without_one():

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from microscope_qc.analysis.acceptance import Limit, checks, worst
-from microscope_qc.analysis.comparison import Group, Ratio, holm, power, rate_ratio
+from microscope_qc.analysis.comparison import Group, Ratio, holm, level_of_each, power, rate_ratio
 from microscope_qc.analysis.counts import LEVEL, by_specimen
 from microscope_qc.analysis.stack import CountedClasses, Stack
 from microscope_qc.analysis.tally import ClassBook
@@ -155,12 +155,12 @@ def _ratio(
         found = Ratio(None, None, None, None, 0, None, f"no area was searched in {missing}")
         return {"ratio": None, **_about(found), "power_30_percent": None, "densities": None}
     rest = [group for place, group in enumerate(groups) if group is not None and place not in (first, second)]
-    found = rate_ratio(other, base, rest)
+    found = rate_ratio(other, base, rest, together=together)
     if other.count and not base.count and not found.reason:
         found = replace(found, reason=f"nothing was found in {names[first]}")
     chance = None
     if found.spread is not None:
-        level = 1 - (1 - LEVEL) / together
+        level = level_of_each(together)
         chance = power(_PLANTED, other, base, spread=found.spread, freedom=found.freedom, level=level)
     densities = [base.count / base.area_mm2, other.count / other.area_mm2]
     return {"ratio": found.value, **_about(found), "power_30_percent": chance, "densities": densities}

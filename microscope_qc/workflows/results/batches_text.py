@@ -15,7 +15,8 @@ _NONE = "-"
 _SAID = {True: "differs", False: "no difference shown", None: "not tested"}
 _ABOUT = (
     "p is corrected for the number of comparisons (Holm), intervals are of each ratio alone. Detectable: the ratio "
-    "that is found with 80 %; 30 % found: how likely a difference of 30 % is."
+    "that would be found with a probability of 80 %. 30 % found: the probability that a difference of 30 % would be "
+    "found. Both allow for the number of comparisons."
 )
 _MOST_NAMED = 20
 """So many of the findings that decide are named in a line."""
