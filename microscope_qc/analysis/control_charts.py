@@ -150,8 +150,8 @@ CHARTS: dict[str, Callable[..., list[ControlChart]]] = {
 
 def _last(flags: Flags, needed: int, among: int) -> Flags:
     """Where a flagged point is the last of at least ``needed`` flagged ones among so many in a row."""
-    sums = np.convolve(flags, np.ones(among, int))[: len(flags)]
-    found: Flags = flags & (sums >= needed)
+    before = np.r_[np.zeros(among, np.int64), np.cumsum(flags)]
+    found: Flags = flags & (before[among:] - before[:-among] >= needed)
     return found
 
 

@@ -91,6 +91,12 @@ def test_a_rule_names_the_point_that_completes_it(rule, away, places):
     assert np.flatnonzero(RULES[rule](np.array(away, float))).tolist() == places
 
 
+@pytest.mark.parametrize("name", RULE_SETS)
+def test_two_points_are_enough_for_any_rules(name):
+    (chart,) = u_charts([3, 5], [1.0, 1.0], phase_1=2)
+    assert signals(chart, RULE_SETS[name].rules) == [(), ()]
+
+
 def first_alarms(rules, charts: int, points: int) -> np.ndarray:
     """When usual points give the first alarm, NaN where none does."""
     rng = np.random.default_rng(0)
