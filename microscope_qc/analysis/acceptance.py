@@ -112,9 +112,9 @@ def _density(limit: float, stack: Stack, wanted: CountedClasses) -> Check:
     left = f", {open_findings} of them not reviewed" if open_findings else ""
     counted = f"{kept.count} {plural(kept.count, 'finding')} on {kept.area_mm2:.4g} mm2{left}"
     if high < limit:
-        verdict, reason = Acceptance.PASSED, f"{counted}: with 95 % below the limit"
+        verdict, reason = Acceptance.PASSED, f"{counted}: below the limit with a confidence of 95 %"
     elif low > limit:
-        verdict, reason = Acceptance.FAILED, f"{counted}: with 95 % above the limit, by those that were judged alone"
+        verdict, reason = Acceptance.FAILED, f"{counted}: above the limit with a confidence of 95 %, by judged findings alone"
     else:
         verdict, reason = Acceptance.UNDECIDED, f"{counted}: the limit lies between what is possible"
     return Check("per_mm2", limit, verdict, kept.per_mm2, low, high, (), reason)
@@ -128,13 +128,13 @@ def _pooled(counts: Ints, stack: Stack, wanted: CountedClasses) -> Density:
 
 def _largest(limit: float, stack: Stack, places: Sequence[int], searched: Flags) -> Check:
     ids, sizes, known = _kept(stack, places)
-    if np.isnan(sizes).any():
-        reason = "the pixel size of a slide is not known"
-        return Check("largest_um", limit, Acceptance.UNDECIDED, None, None, None, (), reason)
     above = np.flatnonzero(sizes > limit)
     above = above[np.argsort(-sizes[above], kind="stable")]
-    largest = float(sizes.max()) if len(sizes) else None
     verdict, decides, reason = _decided(above, known, searched)
+    if np.isnan(sizes).any() and verdict is not Acceptance.FAILED:
+        reason = "the pixel size of a slide is not known"
+        return Check("largest_um", limit, Acceptance.UNDECIDED, None, None, None, (), reason)
+    largest = float(np.nanmax(sizes)) if len(sizes) else None
     return Check("largest_um", limit, verdict, largest, None, None, tuple(ids[decides].tolist()), reason)
 
 

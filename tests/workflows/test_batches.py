@@ -191,6 +191,28 @@ def test_without_a_pixel_size_nothing_passes(tmp_path: Path) -> None:
         assert all("pixel size" in check["reason"] for check in verdict["checks"])
 
 
+def test_a_judged_finding_fails_a_batch_of_which_another_slide_has_no_pixel_size(batches: Project) -> None:
+    batches.slides.set_pixel_size(batches.slides[2].id, None)
+    limit = Limit("ACP", largest_um=55)
+    assert verdicts(compare(batches, limit))[0] == "undecided"
+    judge(batches, "ACP", ReviewState.CONFIRMED, slides=slice(0, 1))
+    found = compare(batches, limit)
+    assert verdicts(found) == ["fail", "undecided", "undecided"]
+    assert [slide["verdict"] for slide in found["verdicts"][0]["slides"]] == ["fail", "pass", "undecided"]
+    assert found["verdicts"][0]["checks"][0]["value"] == 60
+
+
+@pytest.mark.parametrize(("slides", "per_mm2"), [(1, 2.996), (3, 2.996 / 3)])
+def test_limits_of_a_density_are_one_sided(tmp_path: Path, slides: int, per_mm2: float) -> None:
+    """Without a finding, a density is below 3.0 per area with 95 %: minus the logarithm of 0.05."""
+    with make(tmp_path / "clean.mqc", slides=slides) as project:
+        for slide in range(slides):
+            scan(project, slide)
+        for factor, verdict in ((1.01, "pass"), (0.99, "undecided")):
+            found = compare(project, Limit("all", per_mm2=factor * per_mm2 / MM2), by="project")
+            assert verdicts(found) == [verdict]
+
+
 def test_limits_for_a_class_group_and_for_what_is_not_there(batches: Project) -> None:
     found = compare(batches, Limit("Anode", per_mm2=1000))
     assert set(verdicts(found)) == {"pass"}
