@@ -106,6 +106,12 @@ def plain_digits(text: str) -> str:
     return "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in plain)
 
 
+def natural(text: str) -> tuple[tuple[int, int, str], ...]:
+    """Parts of a text by which ``S2`` comes before ``S10``."""
+    parts = (part.strip() for part in re.split(r"([0-9]{1,15})", text.casefold()))
+    return tuple((0, int(part), "") if place % 2 else (1, 0, part) for place, part in enumerate(parts) if part)
+
+
 def exact_text(value: float) -> str:
     """Return a number with every digit it has, without an exponent: ``0.00124``, ``0.3`` for 0.1 + 0.2, ``12000``.
 

@@ -13,6 +13,7 @@ from microscope_qc.core.numbers import (
     Quantity,
     exact_text,
     grouping_signs,
+    natural,
     number_in,
     parse_number,
     rounded,
@@ -108,3 +109,7 @@ def test_a_sign_between_thousands_makes_lone_ones_in_its_table_unclear():
     assert [math.isnan(value) for value in found] == [True, True, False, False]
     assert grouping_signs(["1,234", "2.345", "1,5"]) == frozenset(), "a lone sign is the decimal sign"
     assert grouping_signs(["1,234,567"]) == {","}
+
+
+def test_names_are_sorted_as_people_count():
+    assert sorted(["S10", "s2", "S1", "10", "9", "", "S1b"], key=natural) == ["", "9", "10", "S1", "S1b", "s2", "S10"]

@@ -21,8 +21,10 @@ from microscope_qc.core.boxes import ReviewState, make_rows
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.jobs import run_job
 from microscope_qc.project import Project
+from microscope_qc.workflows.results.counted_findings import count_findings
 from microscope_qc.workflows.results.grouping import statistics_by
 from microscope_qc.workflows.results.grouping_text import grouped_lines
+from microscope_qc.workflows.results.plot_parts import members_by
 from microscope_qc.workflows.results.statistics import numbers_together, slide_findings, slide_numbers, statistics_of
 
 SPECIMENS = ("a1", "a1", "a2", "b1", "b2", "b3")
@@ -152,6 +154,13 @@ def test_groups_by_two_fields_by_number_and_without_a_value(batches: Project) ->
     assert [group["group"]["slide"] for group in by(batches, "slide")["groups"]] == [s.name for s in batches.slides]
     assert "classes" not in by(batches, "class-group")["groups"][0]
     assert "class_groups" not in by(batches, "class")["groups"][0]
+
+
+def test_groups_come_in_the_order_of_the_numbers_in_their_names(batches: Project) -> None:
+    batches.fields.set({slide.id: {"batch": f"B{12 - n}"} for n, slide in enumerate(batches.slides)})
+    expected = [f"B{n}" for n in range(7, 13)]
+    assert [group["group"]["batch"] for group in by(batches, "batch")["groups"]] == expected
+    assert list(members_by(run_job(count_findings([batches])), "batch")) == expected
 
 
 def test_specimens_of_different_batches_may_be_called_alike(batches: Project) -> None:

@@ -17,9 +17,9 @@ from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.jobs import Job, Progress
-from microscope_qc.core.numbers import short_text
+from microscope_qc.core.numbers import natural, short_text
 from microscope_qc.core.opinions import as_found
-from microscope_qc.core.specimen import FieldKind, SpecimenField, find_field
+from microscope_qc.core.specimen import SpecimenField, find_field
 from microscope_qc.core.wording import listed
 from microscope_qc.project import Project
 from microscope_qc.project.records import RunRecord, SlideRecord
@@ -226,7 +226,7 @@ def members_of(known: CountedSlides, keys: Sequence[str]) -> list[tuple[dict[str
     members: dict[tuple[Any, ...], list[CountedSlide]] = {}
     for slide in known.slides:
         members.setdefault(tuple(_value(slide, key) for key in keys), []).append(slide)
-    order = sorted(members, key=lambda values: _order(values, keys, known.fields))
+    order = sorted(members, key=lambda values: [value_order(value) for value in values])
     return [(dict(zip(keys, values, strict=True)), members[values]) for values in order]
 
 
@@ -259,16 +259,11 @@ def _value(slide: CountedSlide, key: str) -> Any:
     return {SLIDE: slide.section.name, PROJECT: slide.project}.get(key, slide.fields.get(key))
 
 
-def _order(
-    values: Sequence[Any], keys: Sequence[str], fields: Sequence[SpecimenField]
-) -> list[tuple[bool, float, str]]:
-    """Numbers by size, everything else by its text; what nobody said anything of comes last."""
-    order = []
-    for key, value in zip(keys, values, strict=True):
-        found = find_field(fields, key) if key not in _OWN else None
-        number = found is not None and found.kind is FieldKind.NUMBER and isinstance(value, int | float)
-        order.append((value is None, float(value) if number else 0.0, "" if number or value is None else str(value)))
-    return order
+def value_order(value: Any) -> tuple[int, float, tuple[tuple[int, int, str], ...]]:
+    """Key to sort by: numbers by size, then texts with batch 2 before batch 10; what is not known comes last."""
+    if value is None:
+        return 2, 0.0, ()
+    return (0, float(value), ()) if isinstance(value, int | float) else (1, 0.0, natural(str(value)))
 
 
 def _numbers(slides: Sequence[CountedSlide], book: ClassBook) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from microscope_qc.core.specimen import FieldKind, SpecimenField, find_field
 from microscope_qc.core.wording import listed, significant_text
 from microscope_qc.reports.charts import COLOURS
 from microscope_qc.workflows.results.counted_findings import CountedFindings, FoundOnSlide
-from microscope_qc.workflows.results.grouping import PROJECT, SLIDE
+from microscope_qc.workflows.results.grouping import PROJECT, SLIDE, value_order
 
 PER_MM2, COUNT = "mm2", "count"
 NOTHING_FOUND = "Nothing was found on these slides. Detect defects, or draw them."
@@ -119,13 +119,7 @@ def members_by(found: CountedFindings, by: str) -> dict[str, list[FoundOnSlide]]
         members.setdefault(name, []).append(one)
     if field is None:
         return members
-    return {name: members[name] for name in sorted(members, key=lambda name: _order(values[name]))}
-
-
-def _order(value: Any) -> tuple[int, float, str]:
-    if value is None:
-        return 2, 0.0, ""
-    return (0, float(value), "") if isinstance(value, int | float) else (1, 0.0, str(value))
+    return {name: members[name] for name in sorted(members, key=lambda name: value_order(values[name]))}
 
 
 def field_named(found: CountedFindings, name: str, kind: FieldKind | None = None) -> SpecimenField:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from microscope_qc.core.numbers import natural
 from microscope_qc.core.specimen import FieldKind, SpecimenField
 from microscope_qc.core.wording import UNKNOWN, count_text, percent_text, pixel_size_text
 from microscope_qc.project.counting import StateCounts
@@ -43,12 +43,6 @@ class SlideColumn:
         if value is None or value == "":
             return 1, 0.0, ()
         return (0, 0.0, natural(value)) if isinstance(value, str) else (0, float(value), ())
-
-
-def natural(text: str) -> tuple[object, ...]:
-    """Parts of a text by which ``S2`` comes before ``S10``."""
-    parts = (part.strip() for part in re.split(r"([0-9]{1,15})", text.casefold()))
-    return tuple((0, int(part), "") if place % 2 else (1, 0, part) for place, part in enumerate(parts) if part)
 
 
 def _of_counts(name: str) -> tuple[Callable[[SlideRow], str], Callable[[SlideRow], float | None]]:
