@@ -112,9 +112,12 @@ def _density(limit: float, stack: Stack, wanted: CountedClasses) -> Check:
     left = f", {open_findings} of them not reviewed" if open_findings else ""
     counted = f"{kept.count} {plural(kept.count, 'finding')} on {kept.area_mm2:.4g} mm2{left}"
     if high < limit:
-        verdict, reason = Acceptance.PASSED, f"{counted}: below the limit with a confidence of 95 %"
+        verdict, reason = Acceptance.PASSED, f"{counted}: below the limit with 95 % confidence"
     elif low > limit:
-        verdict, reason = Acceptance.FAILED, f"{counted}: above the limit with a confidence of 95 %, by judged findings alone"
+        verdict, reason = (
+            Acceptance.FAILED,
+            f"{counted}: above the limit with 95 % confidence, by judged findings alone",
+        )
     else:
         verdict, reason = Acceptance.UNDECIDED, f"{counted}: the limit lies between what is possible"
     return Check("per_mm2", limit, verdict, kept.per_mm2, low, high, (), reason)
