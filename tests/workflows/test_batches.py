@@ -86,6 +86,16 @@ def test_all_others_can_be_compared_with_one(batches: Project) -> None:
     assert "batch A, batch B and batch C" in raised.value.hint
 
 
+@pytest.mark.parametrize("reference", ["2018-02", "production date 2018-02"])
+def test_a_reference_is_called_by_its_name_or_its_value(batches: Project, reference: str) -> None:
+    for number, date in enumerate(("2018-01", "2018-02", None)):
+        batches.fields.set({slide.id: {"production_date": date} for slide in list(batches.slides)[3 * number :][:3]})
+    found = compare(batches, by="production_date", reference=reference)
+    assert {(one["first"], one["second"]) for one in found["ratios"]} == {
+        ("production date 2018-02", "production date 2018-01"), ("production date 2018-02", "no production date")
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("by", ["furnace", "class", "class-group"])
 def test_what_makes_no_groups_is_refused(batches: Project, by: str) -> None:
     with pytest.raises(InputError):

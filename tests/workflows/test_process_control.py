@@ -41,14 +41,14 @@ def draw(project: Project, **options: Any) -> dict[str, Any]:
 
 def test_points_come_by_date_and_the_last_is_unusual(cells: Project) -> None:
     found = draw(cells, phase_1=6)
-    assert [point["group"] for point in found["points"]] == [f"production_date 2018-{n:02}" for n in range(1, 8)]
+    assert [point["group"] for point in found["points"]] == [f"production date 2018-{n:02}" for n in range(1, 8)]
     assert [point["count"] for point in found["points"]] == list(COUNTS)
     (chart,) = found["charts"]
     assert [point["value"] for point in chart["points"]] == pytest.approx([count / MM2 for count in COUNTS])
     assert chart["centre"] == pytest.approx(sum(COUNTS[:6]) / 6 / MM2)
     assert [point["unusual"] for point in chart["points"]] == [[]] * 6 + [["1 beyond 3 sigma"]]
     assert found["remarks"] == [
-        "no point for production_date 2017-12: no area was searched for it",
+        "no point for production date 2017-12: no area was searched for it",
         "limits from 6 points are uncertain: 20 or more are wanted",
     ]
     assert any("1 beyond 3 sigma" in line and "2018-07" in line for line in chart_lines(found))

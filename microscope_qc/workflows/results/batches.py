@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -29,6 +29,7 @@ from microscope_qc.workflows.results.grouping import (
     group_words,
     members_of,
     slide_keys,
+    value_text,
 )
 
 _PLANTED = 1.3
@@ -55,7 +56,8 @@ def compared(
     by
         Fields of specimens, ``slide`` or ``project``.
     reference
-        The group that all others are compared with, as it is called; None compares each with each.
+        The group that all others are compared with, by its name or its values alone: ``batch A``, ``A``; None compares
+        each with each.
 
     Returns
     -------
@@ -74,7 +76,7 @@ def compared(
     keys = slide_keys(known, by)
     members = members_of(known, keys)
     names = [group_words(values) for values, _ in members]
-    pairs = _pairs(names, reference)
+    pairs = _pairs(names, [values for values, _ in members], reference)
     if not pairs and not limits:
         raise InputError(
             f"There is nothing to compare: {listed(names) or 'no slide'} is the only group.",
@@ -97,10 +99,11 @@ def compared(
     }
 
 
-def _pairs(names: Sequence[str], reference: str | None) -> list[tuple[int, int]]:
+def _pairs(names: Sequence[str], values: Sequence[Mapping[str, Any]], reference: str | None) -> list[tuple[int, int]]:
     if reference is None:
         return list(combinations(range(len(names)), 2))
-    there = [place for place, name in enumerate(names) if reference in (name, name.split(" ", 1)[-1])]
+    alone = [", ".join(value_text(value) for value in one.values() if value is not None) for one in values]
+    there = [place for place, known in enumerate(zip(names, alone, strict=True)) if reference in known]
     if len(there) != 1:
         raise InputError(f"There is no group {reference}.", hint=f"The groups are {listed(names)}.")
     return [(there[0], place) for place in range(len(names)) if place != there[0]]

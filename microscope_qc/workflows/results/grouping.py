@@ -232,11 +232,14 @@ def members_of(known: CountedSlides, keys: Sequence[str]) -> list[tuple[dict[str
 
 def group_words(values: Mapping[str, Any]) -> str:
     """Return what the slides of a group have in common: ``batch A, view top``."""
-    words = [
-        f"no {key}" if value is None else f"{key} {short_text(value) if isinstance(value, float) else value}"
-        for key, value in values.items()
-    ]
+    named = [(key.replace("_", " "), value) for key, value in values.items()]
+    words = [f"no {name}" if value is None else f"{name} {value_text(value)}" for name, value in named]
     return ", ".join(words) or "All slides"
+
+
+def value_text(value: Any) -> str:
+    """Return a value of a group as it is said: ``A``, ``2018-01``, ``10``."""
+    return short_text(value) if isinstance(value, float) else str(value)
 
 
 def statistics_by(
