@@ -29,6 +29,11 @@ def register(subparsers: Any) -> None:
     imported.add_argument(
         "--unit", choices=["at", "wt"], help="atom %% or weight %%, for a table that does not say which it holds"
     )
+    imported.add_argument(
+        "--any-sum",
+        action="store_true",
+        help="import compositions that do not add up to about 100 %%, too (default: refuse the table)",
+    )
     imported.add_argument("--dry-run", action="store_true", help="say what belongs to which finding, change nothing")
     imported.add_argument("--json", action="store_true", help="print the result as JSON")
     imported.set_defaults(handler=_import)
@@ -66,7 +71,7 @@ def _import(args: argparse.Namespace) -> int:
         )
         result = EdxImport(len(plan.matching.placements), plan.matching)
         if not args.dry_run:
-            result = keep_edx(project, plan)
+            result = keep_edx(project, plan, any_sum=args.any_sum)
     if args.json:
         print_json(summary(result))
         return 0

@@ -92,6 +92,14 @@ class Spectrum:
     kv: float | None = None
 
     @property
+    def unusual_sum(self) -> str:
+        """What its amounts add up to, as a sentence; "" where that is about 100 %."""
+        total = sum((self.wt_percent if self.computed else self.at_percent).values())
+        if not total or _LEAST_SUM <= total <= _LARGEST_SUM:
+            return ""
+        return f"The {UNITS['wt' if self.computed else 'at']} add up to {exact_text(round(total, 2))}."
+
+    @property
     def kind(self) -> str:
         """What was measured, as its label says it: "point" where it says nothing."""
         return next((kind for kind, words in _KINDS.items() if words.search(self.label)), "point")
@@ -383,12 +391,9 @@ class _Reader:
             at = atomic_percent(wt)
         elif at.keys() == wt.keys():
             notes += _disagreement(at, wt)
-        total = sum((wt if computed else at).values())
-        if not _LEAST_SUM <= total <= _LARGEST_SUM:
-            notes.append(f"The {UNITS['wt' if computed else 'at']} add up to {exact_text(round(total, 2))}.")
-        yield Spectrum(
-            label[:200], at, wt, stage_mm, computed, tuple(notes), sigma=sigma or {}, row=row, kv=kv or self.kv
-        )
+        known = Spectrum(label[:200], at, wt, stage_mm, computed, sigma=sigma or {}, row=row, kv=kv or self.kv)
+        notes += [known.unusual_sum] * bool(known.unusual_sum)
+        yield replace(known, notes=tuple(notes))
 
 
 def unit_in(text: str) -> str:

@@ -13,6 +13,7 @@ from openpyxl import load_workbook
 from microscope_qc import api
 from microscope_qc.cli import main
 from microscope_qc.core.boxes import BoxFilter
+from microscope_qc.core.errors import InputError
 from microscope_qc.core.jobs import run_job
 from microscope_qc.project import Project
 from microscope_qc.workflows.exports import export_named
@@ -97,6 +98,24 @@ def test_a_corrected_table_replaces_what_it_says_of_the_same_finding(project: Pr
     other.write_text(TABLE)
     assert run_job(import_edx(project, other)).replaced == 0
     assert project.measurements.composition(3, "at")[0].percent == 65
+
+
+@pytest.mark.parametrize(("amounts", "total"), [("20,20", 40), ("50,90", 140), ("0.6,0.4", 1)])
+def test_sums_that_are_not_about_100_are_refused_unless_they_are_meant(
+    project: Project, table: Path, capsys: pytest.CaptureFixture[str], amounts: str, total: float
+) -> None:
+    table.write_text(TABLE.replace("60,40", amounts))
+    plan = run_job(plan_edx(project, table))
+    with pytest.raises(InputError, match=rf"^D3: The atom % add up to {total}\. Check"):
+        keep_edx(project, plan)
+    assert len(project.measurements) == 0
+    project.close()
+    command = ["edx", "import", str(project.path), str(table)]
+    assert main(command) == 2 and "--any-sum" in capsys.readouterr().err
+    assert main([*command, "--dry-run"]) == 0 and f"add up to {total}" in capsys.readouterr().out
+    assert main([*command, "--any-sum"]) == 0
+    with Project.open(project.path, write=False) as again:
+        assert len(again.measurements) == 3
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from microscope_qc.core.errors import InputError
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.core.wording import things
 from microscope_qc.correlation.edx import Matching, Placement, match_spectra
@@ -34,6 +35,11 @@ class EdxPlan:
     def placements(self) -> Sequence[Placement]:
         """The spectra that hold amounts."""
         return [known for known in self.matching.placements if known.spectrum.at_percent]
+
+    @property
+    def unusual_sums(self) -> Sequence[str]:
+        """Sentences about spectra whose amounts do not add up to about 100 %."""
+        return [f"{known.label}: {words}" for known in self.placements if (words := known.spectrum.unusual_sum)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +102,9 @@ def plan_edx(
     return EdxPlan(path.name, file_hash, found, fitted, aligned_id)
 
 
-def keep_edx(project: Project, plan: EdxPlan, *, places: Mapping[int, int | None] | None = None) -> EdxImport:
+def keep_edx(
+    project: Project, plan: EdxPlan, *, places: Mapping[int, int | None] | None = None, any_sum: bool = False
+) -> EdxImport:
     """Store what a table holds, as one command; what belongs to no finding is stored without one.
 
     A line that was imported before keeps the finding that a user gave it. Earlier measurements are replaced where the
@@ -106,7 +114,21 @@ def keep_edx(project: Project, plan: EdxPlan, *, places: Mapping[int, int | None
     ----------
     places
         What a user decided: findings by place in :attr:`EdxPlan.placements`; None is no finding.
+    any_sum
+        Store compositions that do not add up to about 100 %, too.
+
+    Raises
+    ------
+    InputError
+        When a composition does not add up to about 100 %, or there is no such finding.
     """
+    if plan.unusual_sums and not any_sum:
+        count = len(plan.unusual_sums)
+        others = f" It is one of {count} compositions that do not add up to about 100 %." if count > 1 else ""
+        raise InputError(
+            plan.unusual_sums[0] + others,
+            hint="Check the unit and the elements of the table, or import it as it is (--any-sum on the command line).",
+        )
     links = project.measurements.links
     lines: dict[tuple[str, int, str], list[EdxMeasurement]] = {}
     for known in project.measurements:
@@ -152,10 +174,11 @@ def import_edx(
     registration: str | None = None,
     slide_id: int | None = None,
     unit: str | None = None,
+    any_sum: bool = False,
 ) -> Job[EdxImport]:
     """Read a table of compositions and store it, as :func:`plan_edx` and :func:`keep_edx` do."""
     plan = yield from plan_edx(project, path, registration=registration, slide_id=slide_id, unit=unit)
-    return keep_edx(project, plan)
+    return keep_edx(project, plan, any_sum=any_sum)
 
 
 def _measurement(plan: EdxPlan, placement: Placement) -> EdxMeasurement:

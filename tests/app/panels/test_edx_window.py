@@ -41,14 +41,14 @@ def type_finding(panel: Any, place: int, text: str) -> None:
 def test_a_table_is_previewed_corrected_and_imported_as_one_step(
     panel: MeasurementList, session: Any, qtbot: Any, tmp_path: Path
 ) -> None:
-    path = write(tmp_path, "Spectrum,O at%,Ni at%\nD3,60,40\nD3 b,80,20\nSpectrum 9,50,90\n")
+    path = write(tmp_path, "Spectrum,O at%,Ni at%\nD3,60,40\nD3 b,80,20\nSpectrum 9,50,50\n")
     steps = len(session.project.history.entries())
     dialog = panel.import_from(path)
     qtbot.waitUntil(dialog.take.isEnabled)
     assert [(row.label, row.finding, row.by) for row in dialog.rows.rows] == [
         ("D3", 3, "label"), ("D3 b", 3, "label"), ("Spectrum 9", None, ""),
     ]  # fmt: skip
-    assert "no number of a finding" in dialog.rows.rows[2].remark and "add up to 140" in dialog.rows.rows[2].remark
+    assert "no number of a finding" in dialog.rows.rows[2].remark and not dialog.any_sum.isVisible()
     type_finding(dialog.rows, 2, "999")
     assert "999" in dialog.summary.text() and dialog.rows.rows[2].finding is None
     type_finding(dialog.rows, 2, "#5")
@@ -71,6 +71,18 @@ def test_what_the_table_does_not_say_is_asked(panel: MeasurementList, session: A
     assert dialog.rows.rows[0].composition == "O 61.1, Ni 38.9 at%"
     dialog.reject()
     assert len(session.project.measurements) == 0
+
+
+def test_sums_that_are_not_about_100_are_asked_about(
+    panel: MeasurementList, session: Any, qtbot: Any, tmp_path: Path
+) -> None:
+    dialog = panel.import_from(write(tmp_path, "Spectrum,O at%,Ni at%\nD3,60,40\nD4,50,90\n"))
+    qtbot.waitUntil(dialog.any_sum.isVisible)
+    assert not dialog.take.isEnabled() and "add up to 140" in dialog.rows.rows[1].remark
+    dialog.any_sum.click()
+    assert dialog.take.isEnabled()
+    dialog.take.click()
+    assert len(session.project.measurements) == 2
 
 
 def test_a_measurement_without_a_finding_stays_in_sight_and_gets_one(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
+    QCheckBox,
     QComboBox,
     QDialog,
     QDialogButtonBox,
@@ -50,6 +51,7 @@ class EdxDialog(QDialog):
         self.alignment, self.unit = QComboBox(), QComboBox()
         self.rows, self.table = EdxRows(self), QTableView()
         self.summary = QLabel()
+        self.any_sum = QCheckBox("Import also what does not add up to about 100 %")
         self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
         self.take = self.buttons.addButton("Import", QDialogButtonBox.ButtonRole.AcceptRole)
         self._fill()
@@ -57,6 +59,7 @@ class EdxDialog(QDialog):
         self.alignment.activated.connect(lambda _place: self._read())
         self.unit.activated.connect(lambda _place: self._read())
         self.rows.finding_typed.connect(self._on_finding_typed)
+        self.any_sum.toggled.connect(lambda _on: self._allow())
         self.buttons.accepted.connect(self.accept)
         self.buttons.rejected.connect(self.reject)
         self.finished.connect(self._on_finished)
@@ -96,6 +99,8 @@ class EdxDialog(QDialog):
         column.addLayout(form)
         column.addWidget(self.table)
         column.addWidget(self.summary)
+        column.addWidget(self.any_sum)
+        self.any_sum.hide()
         column.addStretch(1)
         column.addWidget(hint)
         column.addWidget(self.buttons)
@@ -111,7 +116,7 @@ class EdxDialog(QDialog):
         registration, aligned_on = self.alignment.currentData() or (None, None)
         unit = self.unit.currentData()
         self.plan, self.places = None, {}
-        self.take.setEnabled(False)
+        self._allow()
         self._say("Reading…")
 
         def work() -> EdxPlan:
@@ -133,6 +138,7 @@ class EdxDialog(QDialog):
     def _on_read(self, generation: int, plan: EdxPlan) -> None:
         if generation == self._generation:
             self.plan = plan
+            self.any_sum.setVisible(bool(plan.unusual_sums))
             self._show()
             fit_table(self.table, rows=(4, 14))
 
@@ -145,6 +151,7 @@ class EdxDialog(QDialog):
             self.reject()
             raise error
         self.rows.show([])
+        self.any_sum.hide()
         asks = isinstance(error, UnitNotSaidError)
         self._say(f"{error.message} Choose it above." if asks else str(error), error=True)
         if asks:
@@ -172,7 +179,13 @@ class EdxDialog(QDialog):
         doubtful = any(placement.spectrum.notes for placement in self.plan.matching.placements)
         self._say("\n".join([*words[:MOST_NOTES], *([f"… and {more} more"] if more > 0 else [])]), error=doubtful)
         self.take.setText(f"Import {things(len(rows), 'measurement')}")
-        self.take.setEnabled(bool(rows))
+        self._allow()
+
+    def _allow(self) -> None:
+        plan = self.plan
+        asked = plan is not None and bool(plan.unusual_sums) and not self.any_sum.isChecked()
+        self.take.setEnabled(plan is not None and bool(plan.placements) and not asked)
+        self.take.setToolTip("Some compositions do not add up to about 100 %: allow them above" if asked else "")
 
     def _say(self, words: str, *, error: bool = False) -> None:
         theme.mark_error(self.summary, error)

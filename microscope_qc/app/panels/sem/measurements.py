@@ -97,7 +97,7 @@ class MeasurementList(QWidget):
             if project is None or dialog.plan is None or self._session.project is not project:
                 return
             try:
-                keep_edx(project, dialog.plan, places=dialog.places)
+                keep_edx(project, dialog.plan, places=dialog.places, any_sum=dialog.any_sum.isChecked())
             except MicroscopeQCError as error:
                 self._session.notice.emit(str(error))
             self.refresh()
