@@ -73,6 +73,20 @@ def test_what_the_table_does_not_say_is_asked(panel: MeasurementList, session: A
     assert len(session.project.measurements) == 0
 
 
+def test_what_was_typed_stays_when_the_table_is_read_again(
+    panel: MeasurementList, session: Any, qtbot: Any, tmp_path: Path
+) -> None:
+    dialog = panel.import_from(write(tmp_path, "Spectrum,O at%,Ni at%\nD3,60,40\nSpectrum 9,50,50\n"))
+    qtbot.waitUntil(dialog.take.isEnabled)
+    type_finding(dialog.rows, 1, "5")
+    dialog.alignment.activated.emit(0)
+    assert not dialog.take.isEnabled()
+    type_finding(dialog.rows, 0, "4")  # before it has been read
+    qtbot.waitUntil(dialog.take.isEnabled)
+    assert [row.finding for row in dialog.rows.rows] == [4, 5]
+    dialog.reject()
+
+
 def test_sums_that_are_not_about_100_are_asked_about(
     panel: MeasurementList, session: Any, qtbot: Any, tmp_path: Path
 ) -> None:

@@ -47,7 +47,8 @@ class EdxDialog(QDialog):
         self._generation = 0
         self.plan: EdxPlan | None = None
         self.places: dict[int, int | None] = {}
-        """What the user typed: findings by row, None for no finding."""
+        """What the user typed: findings by row, None for no finding. It stays when the alignment is changed."""
+        self._labels: list[str] = []
         self.alignment, self.unit = QComboBox(), QComboBox()
         self.rows, self.table = EdxRows(self), QTableView()
         self.summary = QLabel()
@@ -115,7 +116,7 @@ class EdxDialog(QDialog):
         generation, place, path = self._generation, self._project.path, self._path
         registration, aligned_on = self.alignment.currentData() or (None, None)
         unit = self.unit.currentData()
-        self.plan, self.places = None, {}
+        self.plan = None
         self._allow()
         self._say("Reading…")
 
@@ -138,6 +139,9 @@ class EdxDialog(QDialog):
     def _on_read(self, generation: int, plan: EdxPlan) -> None:
         if generation == self._generation:
             self.plan = plan
+            labels = [placement.label for placement in plan.placements]
+            if labels != self._labels:
+                self._labels, self.places = labels, {}
             self.any_sum.setVisible(bool(plan.unusual_sums))
             self._show()
             fit_table(self.table, rows=(4, 14))
@@ -197,7 +201,8 @@ class EdxDialog(QDialog):
         except MicroscopeQCError as error:
             self._say(str(error), error=True)
             return
-        self._show()
+        if self.plan is not None:  # else it is shown when the table has been read
+            self._show()
 
 
 def typed_finding(session: Session, typed: str) -> int | None:
