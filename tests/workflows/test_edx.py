@@ -91,13 +91,30 @@ def test_the_same_table_again_changes_nothing_and_keeps_what_a_user_linked(proje
 def test_a_corrected_table_replaces_what_it_says_of_the_same_finding(project: Project, table: Path) -> None:
     run_job(import_edx(project, table))
     table.write_text(TABLE.replace("60,40", "70,30"))
-    assert run_job(import_edx(project, table)).replaced == 2
+    assert run_job(import_edx(project, table)).replaced == 3 and len(project.measurements) == 3
     (found, reference) = compositions(project, 3)
     assert found["at_percent"] == {"O": 70, "Ni": 30} and reference["kind"] == "reference"
     other = table.with_name("second.csv")
     other.write_text(TABLE)
     assert run_job(import_edx(project, other)).replaced == 0
     assert project.measurements.composition(3, "at")[0].percent == 65
+
+
+def test_a_corrected_table_replaces_lines_without_a_finding_and_keeps_what_a_user_linked(
+    project: Project, tmp_path: Path
+) -> None:
+    table = tmp_path / "edx.csv"
+    head = "Spectrum,O at%,Ni at%,stage_x_mm,stage_y_mm\n"
+    table.write_text(f"{head}Spectrum 1,60,40,,\nSpectrum 2,50,50,,\nSpectrum 3,30,70,1,2\nD4,20,80,,\n")
+    run_job(import_edx(project, table))
+    project.measurements.link({2: 5})
+    table.write_text(f"{head}D3,60,40,,\nSpectrum 2,50,50,,\nSpectrum 3,35,65,1,2\nD5,20,80,,\n")
+    assert run_job(import_edx(project, table)).replaced == 4
+    assert labels(project) == {"D3": 3, "Spectrum 2": 5, "Spectrum 3": None, "D5": 5}
+    assert len(project.measurements) == 4
+    # another session of the instrument: the same name of the file, the same labels and lines, other amounts
+    table.write_text(f"{head}Spectrum 2,10,90,,\nSpectrum 2,11,89,,\nSpectrum 3,12,88,1,3\n")
+    assert run_job(import_edx(project, table)).replaced == 0
 
 
 @pytest.mark.parametrize(("amounts", "total"), [("20,20", 40), ("50,90", 140), ("0.6,0.4", 1)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -107,8 +107,9 @@ def keep_edx(
 ) -> EdxImport:
     """Store what a table holds, as one command; what belongs to no finding is stored without one.
 
-    A line that was imported before keeps the finding that a user gave it. Earlier measurements are replaced where the
-    same line has other amounts now, or where a file of the same name says something new of the same label and finding.
+    A measurement that was imported before keeps the finding that a user gave it. Earlier measurements are replaced
+    where the same line has other amounts now, where a file of the same name has the same measurement (see
+    :class:`_Earlier`), or says something new of the same label and finding.
 
     Parameters
     ----------
@@ -130,10 +131,7 @@ def keep_edx(
             hint="Check the unit and the elements of the table, or import it as it is (--any-sum on the command line).",
         )
     links = project.measurements.links
-    lines: dict[tuple[str, int, str], list[EdxMeasurement]] = {}
-    for known in project.measurements:
-        if known.file_hash == plan.file_hash:
-            lines.setdefault((known.file_hash, known.row, known.label), []).append(known)
+    imported = _Earlier(project.measurements, plan)
     named: dict[tuple[str, str, int], list[EdxMeasurement]] = {}
     for known in project.measurements:
         if known.id in links:
@@ -144,9 +142,7 @@ def keep_edx(
     for place, placement in enumerate(plan.placements):
         measured = _measurement(plan, placement)
         finding_id, by = placement.box_id, placement.by
-        same_line = lines.get((plan.file_hash, measured.row, measured.label), [])
-        same_line.sort(key=lambda known: not _same(known, measured))  # sheets of a workbook have equal lines
-        earlier = same_line.pop(0) if same_line else None
+        earlier = imported.take(measured)
         link = None if earlier is None else links.get(earlier.id)
         if link is not None and link.matched_by == "user":
             finding_id, by = link.finding_id, "user"
@@ -179,6 +175,43 @@ def import_edx(
     """Read a table of compositions and store it, as :func:`plan_edx` and :func:`keep_edx` do."""
     plan = yield from plan_edx(project, path, registration=registration, slide_id=slide_id, unit=unit)
     return keep_edx(project, plan, any_sum=any_sum)
+
+
+class _Earlier:
+    """Measurements of earlier imports that a table holds again.
+
+    These are the same line of the same file; or, in another file of the same name (a corrected one), the same amounts
+    in the same line or under the same label, or the same label at the same place of the stage. The label alone is not
+    enough: instruments count spectra from 1 in each session.
+    """
+
+    def __init__(self, measurements: Iterable[EdxMeasurement], plan: EdxPlan) -> None:
+        self._known: dict[tuple[object, ...], list[EdxMeasurement]] = {}
+        self._taken: set[int] = set()
+        for known in measurements:
+            if plan.file_hash == known.file_hash or plan.source == known.source:
+                for key in self._keys(known, plan.file_hash == known.file_hash):
+                    self._known.setdefault(key, []).append(known)
+
+    @staticmethod
+    def _keys(known: EdxMeasurement, same_file: bool) -> list[tuple[object, ...]]:
+        if same_file:
+            return [("line", known.row, known.label)]
+        keys: list[tuple[object, ...]] = []
+        if known.amounts:
+            keys = [(which, known.amounts, known.stage_mm) for which in (known.label, known.row)]
+        return keys if known.stage_mm is None else [*keys, ("place", known.label, known.stage_mm)]
+
+    def take(self, measured: EdxMeasurement) -> EdxMeasurement | None:
+        """Return the earlier one, each only once; None where there is none."""
+        for key in (*self._keys(measured, True), *self._keys(measured, False)):
+            found = [known for known in self._known.get(key, ()) if known.id not in self._taken]
+            if found:
+                # sheets of a workbook have equal lines
+                earlier = next((known for known in found if _same(known, measured)), found[0])
+                self._taken.add(earlier.id)
+                return earlier
+        return None
 
 
 def _measurement(plan: EdxPlan, placement: Placement) -> EdxMeasurement:
