@@ -43,7 +43,7 @@ def amounts_from_json(stored: str) -> tuple[Amount, ...]:
     """
     try:
         return tuple(_checked(*entry) for entry in json.loads(stored))
-    except (TypeError, RecursionError) as error:
+    except (TypeError, OverflowError, RecursionError) as error:
         raise ValueError("no amounts of elements") from error
 
 

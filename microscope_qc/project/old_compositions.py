@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +16,7 @@ _MEASUREMENT = (
     "note) VALUES (?, ?, ?, '', 0, ?, 'point', ?, ?, ?, '')"
 )
 _LINK = "INSERT INTO measurement_links (slide_id, measurement_id, finding_id, matched_by) VALUES (?, ?, ?, ?)"
+_LARGEST = 1e15
 
 
 def compositions_to_measurements(connection: Connection) -> None:
@@ -60,10 +60,14 @@ def _amounts(entry: dict[str, Any]) -> list[Amount]:
         for unit, name in (("at", "at_percent"), ("wt", "wt_percent"))
         if isinstance(found := entry.get(name), dict)
         for symbol, percent in found.items()
-        if symbol in ATOMIC_WEIGHT and isinstance(percent, int | float) and math.isfinite(percent)
+        if symbol in ATOMIC_WEIGHT and _is_number(percent)
     ]
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and abs(value) < _LARGEST
+
+
 def _pair(value: Any) -> tuple[float | None, float | None]:
-    good = isinstance(value, list) and len(value) == 2 and all(isinstance(n, int | float) for n in value)
+    good = isinstance(value, list) and len(value) == 2 and all(map(_is_number, value))
     return (float(value[0]), float(value[1])) if good else (None, None)

@@ -67,7 +67,8 @@ def test_stored_amounts_are_read_back_and_others_refused():
     assert amounts_from_json(amounts_to_json(known)) == known
     entries = (
         '["Xx", "at", 1, null, true]', '["O", "kg", 1, null, true]', '["O", "at", NaN, null, true]',
-        '["O", "at", "1", null, true]', '["O", "at", 1, "x", true]', "[1]", "3",
+        '["O", "at", "1", null, true]', '["O", "at", 1, "x", true]', f'["O", "at", {10**400}, null, true]',
+        "[1]", "3",
     )  # fmt: skip
     for wrong in ("", "{", "3", *(f"[{entry}]" for entry in entries)):
         with pytest.raises(ValueError):

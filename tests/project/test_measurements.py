@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -127,22 +129,32 @@ def test_the_check_repairs_measurements(measured: Project, sql: str, words: str,
         assert all(known.kind == "point" for known in again.measurements)
 
 
-def test_compositions_of_older_projects_are_taken_over(measured: Project, tmp_path: Path) -> None:
+OLD = {
+    "1": [{"label": "D1", "at_percent": {"O": 60.0, "Al": 40.0}, "wt_percent": {"O": 47.07, "Al": 52.93},
+           "computed_from_wt": True, "stage_mm": [1.5, 2], "matched_by": "position", "source": "a.csv"},
+          {"label": "odd", "at_percent": {"Xx": 1, "O": "x", "Ni": 10**400}, "stage_mm": [1, 10**400],
+           "source": "a.csv"}],
+    "77": [{"label": "gone", "at_percent": {"O": 100}, "matched_by": "label", "source": "b.csv"}],
+    "x": 3,
+}  # fmt: skip
+"""Compositions as a setting of the project, as version 6 stored them."""
+
+
+@pytest.fixture
+def older(measured: Project) -> Path:
+    """A project of version 6."""
     measured.close()
-    old = {
-        "1": [{"label": "D1", "at_percent": {"O": 60.0, "Al": 40.0}, "wt_percent": {"O": 47.07, "Al": 52.93},
-               "computed_from_wt": True, "stage_mm": [1.5, 2], "matched_by": "position", "source": "a.csv"},
-              {"label": "odd", "at_percent": {"Xx": 1, "O": "x"}, "stage_mm": [1], "source": "a.csv"}],
-        "77": [{"label": "gone", "at_percent": {"O": 100}, "matched_by": "label", "source": "b.csv"}],
-        "x": 3,
-    }  # fmt: skip
     with closing(sqlite3.connect(measured.path / "project.sqlite", isolation_level=None)) as connection:
         connection.execute("DROP TABLE measurement_links")
         connection.execute("DROP TABLE measurements")
-        connection.execute("INSERT INTO settings VALUES ('edx', ?)", (json.dumps(old),))
+        connection.execute("INSERT INTO settings VALUES ('edx', ?)", (json.dumps(OLD),))
         connection.execute("UPDATE meta SET value = '6' WHERE key = 'schema_version'")
         connection.execute("UPDATE log SET kind = 'kept'")
-    with Project.open(measured.path) as renewed:
+    return measured.path
+
+
+def test_compositions_of_older_projects_are_taken_over(older: Path) -> None:
+    with Project.open(older) as renewed:
         assert renewed.check() == [] and renewed.settings.get("edx") is None
         assert links_of(renewed) == {1: 1, 2: 1} and [m.label for m in renewed.measurements.unplaced] == ["gone"]
         first, odd, gone = renewed.measurements
@@ -151,3 +163,30 @@ def test_compositions_of_older_projects_are_taken_over(measured: Project, tmp_pa
         assert odd.amounts == () and odd.stage_mm is None
         assert [(a.unit, a.percent) for a in gone.amounts] == [("at", 100), ("wt", 100)]
         assert renewed.measurements.links[1].matched_by == "position"
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from microscope_qc.project import Project, migrations, old_compositions
+
+def killed(*arguments):
+    if sys.argv[2] == "end":
+        take_over(*arguments)
+    os._exit(9)
+
+take_over = migrations.compositions_to_measurements
+if sys.argv[2] == "middle":
+    old_compositions._amounts = killed
+else:
+    migrations.compositions_to_measurements = killed
+Project.open(Path(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize("when", ["tables", "middle", "end"])
+def test_a_kill_while_they_are_taken_over_loses_nothing(older: Path, when: str) -> None:
+    assert subprocess.run([sys.executable, "-c", KILLED, str(older), when], check=False).returncode == 9
+    with Project.open(older) as renewed:
+        assert renewed.check() == [] and [m.label for m in renewed.measurements] == ["D1", "odd", "gone"]
+        assert links_of(renewed) == {1: 1, 2: 1} and renewed.settings.get("edx") is None
