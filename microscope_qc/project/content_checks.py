@@ -151,13 +151,21 @@ def _put_on_slide(table: str) -> Callable[[Connection], str]:
 
 def _unreadable(connection: Connection) -> dict[str, list[int]]:
     """Ids of the boxes whose attributes or outline cannot be read, by table."""
-    found: dict[str, list[int]] = {}
-    for table, read in (("attributes", _read_attributes), ("outlines", Outline.from_json)):
-        for number, data in connection.execute(text(f"SELECT id, data FROM {table}")):  # noqa: S608
-            try:
-                read(data)
-            except (ValueError, RecursionError):
-                found.setdefault(table, []).append(int(number))
+    readers: tuple[tuple[str, Callable[[str], object]], ...] = (
+        ("attributes", _read_attributes), ("outlines", Outline.from_json),
+    )  # fmt: skip
+    found = {table: _unreadable_rows(connection, f"SELECT id, data FROM {table}", read) for table, read in readers}  # noqa: S608
+    return {table: numbers for table, numbers in found.items() if numbers}
+
+
+def _unreadable_rows(connection: Connection, query: str, read: Callable[..., object]) -> list[int]:
+    """Ids, the first column of a query, of the rows whose other columns ``read`` refuses with a ValueError."""
+    found = []
+    for number, *stored in connection.execute(text(query)):
+        try:
+            read(*stored)
+        except (ValueError, RecursionError):
+            found.append(int(number))
     return found
 
 
@@ -182,15 +190,12 @@ def _drop_unreadable(connection: Connection) -> str:
 def _unreadable_areas(connection: Connection) -> list[int]:
     """Declared areas that cannot be read, or whose classes do not exist."""
     classes = set(connection.execute(text("SELECT id FROM classes")).scalars())
-    found = []
-    for number, outline, ids in connection.execute(text("SELECT id, outline, classes FROM areas")):
-        try:
-            known = area_content(outline, ids)[1] & classes
-        except (ValueError, RecursionError):
-            known = frozenset()
-        if not known:
-            found.append(int(number))
-    return found
+
+    def read(outline: str, ids: str) -> None:
+        if not area_content(outline, ids)[1] & classes:
+            raise ValueError("no class that exists")
+
+    return _unreadable_rows(connection, "SELECT id, outline, classes FROM areas", read)
 
 
 def _look_areas(connection: Connection) -> str | None:
@@ -206,13 +211,7 @@ def _drop_areas(connection: Connection) -> str:
 
 
 def _unreadable_amounts(connection: Connection) -> list[int]:
-    found = []
-    for number, stored in connection.execute(text("SELECT id, amounts FROM measurements")):
-        try:
-            amounts_from_json(stored)
-        except ValueError:
-            found.append(int(number))
-    return found
+    return _unreadable_rows(connection, "SELECT id, amounts FROM measurements", amounts_from_json)
 
 
 def _look_amounts(connection: Connection) -> str | None:

@@ -13,7 +13,7 @@ from microscope_qc.core.composition import Amount, of_unit, percent_error_text
 
 @dataclass(frozen=True, slots=True)
 class GalleryItem:
-    """One find with its picture (JPEG)."""
+    """One finding with its picture (JPEG)."""
 
     defect_id: int
     code: str
@@ -30,7 +30,7 @@ class GalleryItem:
 
 @dataclass(frozen=True, slots=True)
 class MeasuredItem:
-    """A find that EDX measured: its picture, what it consists of, and what was measured in words."""
+    """A finding that EDX measured: its picture, what it consists of, and what was measured in words."""
 
     item: GalleryItem
     rows: tuple[tuple[str, str, str], ...]

@@ -1,4 +1,4 @@
-"""One find with its surroundings as a small picture."""
+"""One finding with its surroundings as a small picture."""
 
 from __future__ import annotations
 
