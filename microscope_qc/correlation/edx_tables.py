@@ -285,7 +285,11 @@ class _Reader:
             known = {e: number_in(_at(row, columns.get(name, -1)), grouped=self.grouped) for e, row in lines.items()}
             return {e: value for e, value in known.items() if value >= 0}
 
-        found = {unit: numbers(f"{unit} sigma") for unit in UNITS if f"{unit} sigma" in columns}
+        found = {
+            unit: {e: value / columns[f"{unit} sigmas"] for e, value in numbers(f"{unit} sigma").items()}
+            for unit in UNITS
+            if f"{unit} sigma" in columns
+        }
         if "wt" not in found and "error" in columns:  # of the weight % before they are normalised to 100
             before, after = numbers("raw" if "raw" in columns else "wt"), numbers("wt")
             found["wt"] = {
@@ -421,7 +425,7 @@ def _block_columns(row: Sequence[str]) -> dict[str, int]:
     """Places of the element, its amounts and their errors; normalised weight % before those that are not.
 
     "raw" are weight % that are not normalised, "error" is their absolute error, of so many standard deviations as
-    "sigmas" says.
+    "sigmas" says; so do "wt sigmas" of "wt sigma" and "at sigmas" of "at sigma".
     """
     columns: dict[str, int] = {}
     for place, cell in enumerate(row):
@@ -435,6 +439,7 @@ def _block_columns(row: Sequence[str]) -> dict[str, int]:
                 columns.setdefault("sigmas", int(said.group(1) or 1))
             elif unit:
                 columns.setdefault(f"{unit} sigma", place)
+                columns.setdefault(f"{unit} sigmas", int(said.group(1) or 1))
         elif "%" not in word or _NO_AMOUNT.search(word):
             continue
         elif kind := unit_in(word):

@@ -214,6 +214,9 @@ def test_errors_are_read_where_a_table_says_how_many_sigma_they_are():
     aztec = [["D3"], ["Element", "Wt%", "Wt% Sigma"], ["O", "30", "0.3"], ["Ni", "70", "0.5"]]
     (known,) = spectra_in(aztec)
     assert amounts_of(known, "wt") == {"O": (30, 0.3), "Ni": (70, 0.5)}
+    aztec[1][2] = "Wt% (3 sigma)"
+    (tripled,) = spectra_in(aztec)
+    assert amounts_of(tripled, "wt") == {"O": (30, 0.1), "Ni": (70, 0.167)}
     percent, sigma = amounts_of(known, "at")["O"]
     rng = np.random.default_rng(3)
     o, ni = rng.normal(30, 0.3, 100_000) / 15.999, rng.normal(70, 0.5, 100_000) / 58.693
