@@ -99,7 +99,8 @@ def _converted(known: Mapping[str, Amount], unit: str) -> list[Amount]:
 def mean(compositions: Sequence[Sequence[Amount]], unit: str) -> tuple[Amount, ...]:
     """Return the mean of several compositions; an element that one of them does not have counts as 0 there.
 
-    The error is that of the mean, from the errors of the amounts; it is not known where one of these is not.
+    The mean of compositions of 100 % is then one of 100 %. Its errors come from those of the amounts, without the
+    spread between the compositions; they are not known where one of these is not.
     """
     if not compositions:
         return ()

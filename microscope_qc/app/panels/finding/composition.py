@@ -155,7 +155,10 @@ class CompositionCard(QWidget):
         unit, chosen = str(self.unit.currentData()), self._chosen
         if chosen is None:
             amounts = mean([one.amounts for one in self._measured], unit)
-            words = f"{things(len(self._measured), 'measurement')}; references are left out."
+            words = (
+                f"Mean of {things(len(self._measured), 'measurement')} without references. What one of them does not "
+                "list counts as 0; the errors do not include the spread between them."
+            )
         else:
             amounts = tuple(of_unit(chosen.amounts, unit).values())
             computed = "" if all(amount.measured for amount in amounts) else f", {SHORT[unit]} computed"
