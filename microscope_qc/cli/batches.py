@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from microscope_qc.cli.parts import count
+from microscope_qc.cli.parts import count, print_numbers
 
 
 def register(subparsers: Any) -> None:
@@ -68,7 +68,7 @@ def register(subparsers: Any) -> None:
 
 
 def _compare(args: argparse.Namespace) -> int:
-    from microscope_qc.cli.progress import print_json, run
+    from microscope_qc.cli.progress import run
     from microscope_qc.workflows.open import opened_in_turn
     from microscope_qc.workflows.results.batches import compare_batches, read_limits
     from microscope_qc.workflows.results.batches_text import batch_lines, write_batch_table
@@ -76,19 +76,11 @@ def _compare(args: argparse.Namespace) -> int:
     limits = [] if args.limits is None else read_limits(args.limits)
     job = compare_batches(opened_in_turn(args.projects), args.by, limits=limits, reference=args.reference)
     found = run(job, args)
-    if args.csv is not None:
-        write_batch_table(args.csv, found)
-    if args.json:
-        print_json(found)
-    elif args.csv is not None:
-        print(args.csv)
-    else:
-        print("\n".join(batch_lines(found)))
-    return 0
+    return print_numbers(args, found, lines=batch_lines, write=write_batch_table)
 
 
 def _spc(args: argparse.Namespace) -> int:
-    from microscope_qc.cli.progress import print_json, run
+    from microscope_qc.cli.progress import run
     from microscope_qc.workflows.open import opened_in_turn
     from microscope_qc.workflows.results.process_control import chart_lines, process_control, write_chart_table
 
@@ -96,12 +88,4 @@ def _spc(args: argparse.Namespace) -> int:
         opened_in_turn(args.projects), args.by, of=args.of, chart=args.chart, rules=args.rules, phase_1=args.phase_1
     )
     found = run(job, args)
-    if args.csv is not None:
-        write_chart_table(args.csv, found)
-    if args.json:
-        print_json(found)
-    elif args.csv is not None:
-        print(args.csv)
-    else:
-        print("\n".join(chart_lines(found)))
-    return 0
+    return print_numbers(args, found, lines=chart_lines, write=write_chart_table)

@@ -100,6 +100,27 @@ def slides_of(project: Project, names: Sequence[str] | None) -> list[int] | None
     return None if not names else list(dict.fromkeys(project.slides.named(name).id for name in names))
 
 
+def print_numbers(
+    args: argparse.Namespace,
+    found: dict[str, Any],
+    *,
+    lines: Callable[[dict[str, Any]], Iterable[str]],
+    write: Callable[[Path, dict[str, Any]], object],
+) -> int:
+    """Print numbers as JSON or as lines, and write them as a table, as ``--json`` and ``--csv`` say."""
+    from microscope_qc.cli.progress import print_json
+
+    if args.csv is not None:
+        write(args.csv, found)
+    if args.json:
+        print_json(found)
+    elif args.csv is not None:
+        print(args.csv)
+    else:
+        print("\n".join(lines(found)))
+    return 0
+
+
 def slides_of_only(projects: Sequence[Path | str], names: Sequence[str] | None) -> list[int] | None:
     """Ids of the slides that were named, of the only project; None where none was.
 

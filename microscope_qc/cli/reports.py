@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from microscope_qc.cli.parts import add_slides, count, side_px, slides_of
+from microscope_qc.cli.parts import add_slides, count, print_numbers, side_px, slides_of
 from microscope_qc.cli.planes import add_plane_options, plane_choice
-
-if TYPE_CHECKING:
-    pass
 
 
 def register(subparsers: Any) -> None:
@@ -72,7 +69,7 @@ def register(subparsers: Any) -> None:
 
 def _stats(args: argparse.Namespace) -> int:
     from microscope_qc.cli.parts import slides_of_only
-    from microscope_qc.cli.progress import print_json, run
+    from microscope_qc.cli.progress import run
     from microscope_qc.workflows.open import opened_in_turn
     from microscope_qc.workflows.results.grouping import statistics_by
     from microscope_qc.workflows.results.grouping_text import grouped_lines, write_grouped_table
@@ -88,15 +85,7 @@ def _stats(args: argparse.Namespace) -> int:
         found = run(statistics_job(next(projects), slide_ids), args)
     else:
         found = run(statistics_of(projects), args)
-    if args.csv is not None:
-        write(args.csv, found)
-    if args.json:
-        print_json(found)
-    elif args.csv is not None:
-        print(args.csv)
-    else:
-        print("\n".join(lines(found)))
-    return 0
+    return print_numbers(args, found, lines=lines, write=write)
 
 
 def _report(args: argparse.Namespace) -> int:
