@@ -39,10 +39,14 @@ class NewestWork(QObject):
         self._serials[name] = self._serials.get(name, 0) + 1
         self._takers.pop(name, None)
 
-    def close(self) -> None:
-        """Wait for the thread; no more results are delivered."""
+    def forget_all(self) -> None:
+        """Drop all pending requests."""
         for name in list(self._serials):
             self.forget(name)
+
+    def close(self) -> None:
+        """Wait for the thread; no more results are delivered."""
+        self.forget_all()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _do(self, name: str, serial: int, work: Callable[[], Any]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from panels_support import PIXEL_UM, SHAPE, findings
+from panels_support import PIXEL_UM, SHAPE, findings, write_picture
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
@@ -18,6 +18,7 @@ from microscope_qc.app.base.settings import AppSettings
 from microscope_qc.app.panels.statistics.page import StatisticsPage
 from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.geometry import Region
+from microscope_qc.project import Project
 from microscope_qc.project.runs.plan import RunPlan
 from microscope_qc.workflows.results.plots import PLOTS
 
@@ -232,6 +233,23 @@ def test_only_these_findings_can_be_shown(cells: Any, page: StatisticsPage, sess
         QTest.mouseClick(page.plot.only, LEFT)
     wanted = sorted(chart.plot.mark(chart.keys[0]).findings.tolist())
     assert session.scoped.shown.rows()["id"].tolist() == wanted == session.selection.ids.tolist()
+
+
+def test_nothing_of_a_plot_is_left_for_another_project(
+    cells: Any, page: StatisticsPage, session: Any, tmp_path: Path, qtbot: Any
+) -> None:
+    show(page, qtbot, "outcomes")
+    chart = page.plot.chart
+    QTest.mouseClick(chart, LEFT, pos=chart.place_of(chart.keys[0]))
+    assert page.plot.only.isEnabled()
+    late: list[object] = []
+    page.counting.make("late", lambda _found: "numbers of the first project", late.append)
+    with Project.create(tmp_path / "other.mqc", slides=[write_picture(tmp_path / "other.png", seed=9)]) as other:
+        session.set_project(other)
+        assert not page.plot.only.isEnabled() and "selects its findings" in page.plot.said.text()
+        qtbot.waitUntil(lambda: page.numbers is not None and page.counting.fresh and not page.counting.busy)
+        assert late == []
+        session.set_project(cells)
 
 
 def test_what_the_filter_hides_is_said(cells: Any, page: StatisticsPage, session: Any, qtbot: Any) -> None:

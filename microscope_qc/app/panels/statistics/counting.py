@@ -77,7 +77,7 @@ class Counting(QObject):
 
     def _on_project_changed(self) -> None:
         self._token.cancel()
-        self._work.forget("count")
+        self._work.forget_all()
         self.found = None
         self._on_changed()
 

@@ -228,7 +228,7 @@ class StatisticsPage(QWidget):
     def _on_project_changed(self) -> None:
         self.numbers = None
         self.table.show_lines([])
-        self.plot.chart.clear()
+        self.plot.clear()
         self._say_state()
 
     def _say_state(self) -> None:

@@ -148,14 +148,18 @@ class PlotView(QWidget):
         """Show another kind of plot."""
         if name != self.kind:
             self.kind = name
-            self.chart.clear()
-            self._say_picked("")
+            self.clear()
         uses = PLOTS[name].uses
         for choice, box in self.boxes.items():
             used = ("detectors" if choice in ("first", "second") else choice) in uses
             box.setVisible(used)
             self._labels[choice].setVisible(used)
         self._due.soon()
+
+    def clear(self) -> None:
+        """Show nothing, and offer no findings of what was shown."""
+        self.chart.clear()
+        self._say_picked("")
 
     def refresh(self) -> None:
         """Draw again: other numbers, or other colours."""
