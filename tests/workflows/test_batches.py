@@ -65,6 +65,7 @@ def test_a_batch_with_three_times_as_many_differs_from_both_others(batches: Proj
     assert one["ratio"] == pytest.approx(192 / 66) == pytest.approx(expected.value)
     assert one["interval"] == pytest.approx(list(expected.interval)) and one["freedom"] == 6
     assert one["densities"] == pytest.approx([66 / 3 / MM2, 192 / 3 / MM2])
+    assert (one["counts"], one["areas_mm2"], one["sections"]) == ([66, 192], [3 * MM2] * 2, [3, 3])
     assert "batch B by batch A:" in batch_lines(found)
 
 
@@ -121,6 +122,7 @@ def test_a_batch_where_a_class_was_not_found_or_not_searched_for(tmp_path: Path)
         assert below["ratio"] == 0 and below["interval"][1] < 1 and below["detectable"] is None
         assert found["batch A", "batch C"]["reason"] == "no area was searched in batch C"
         assert found["batch A", "batch C"]["p_corrected"] is None
+        assert found["batch A", "batch C"]["counts"] == [60, None]
         project.fields.set({project.slides[0].id: {"batch": "B"}, project.slides[1].id: {"batch": "B"},
                             project.slides[2].id: {"batch": "A"}, project.slides[3].id: {"batch": "A"}})  # fmt: skip
         found = {(one["first"], one["second"]): one for one in compare(project)["ratios"] if one["kind"] == "all"}
@@ -260,6 +262,8 @@ def test_the_command_the_tables_and_the_frames_say_the_same(
     with out.open(encoding="utf-8-sig", newline="") as file:
         lines = list(csv.DictReader(file))
     assert list(lines[0]) == list(frame.columns) and len(lines) == len(frame) == 18
+    (all_of_b,) = [line for line in lines if line["rows"] == "all" and line["second"] == "batch B"]
+    assert (all_of_b["second_count"], float(all_of_b["second_mm2"]), all_of_b["second_sections"]) == ("192", 12, "3")
     assert [float(line["ratio"]) for line in lines] == pytest.approx(frame["ratio"].tolist(), rel=1e-5)
     judged = api.verdicts(path, by=["batch"], limits=limits)
     assert len(judged) == 2 * (3 + 9) and set(judged["verdict"]) <= {"pass", "fail", "undecided"}

@@ -54,6 +54,14 @@ def test_points_come_by_date_and_the_last_is_unusual(cells: Project) -> None:
     assert any("1 beyond 3 sigma" in line and "2018-07" in line for line in chart_lines(found))
 
 
+def test_slides_that_were_not_searched_are_left_out_of_a_point(cells: Project) -> None:
+    cells.fields.set({cells.slides[7].id: {"production_date": "2018-07"}})
+    found = draw(cells, phase_1=6)
+    assert [point["slides"] for point in found["points"]] == [1] * 7
+    assert found["points"][-1]["area_mm2"] == pytest.approx(MM2)
+    assert found["remarks"][0] == "1 slide left out of the points: not searched for all that is counted"
+
+
 def test_without_a_phase_all_points_count_and_it_is_said(cells: Project) -> None:
     assert draw(cells)["phase_1"] == 7
     assert "what is unusual now has widened them" in draw(cells)["remarks"][-1]

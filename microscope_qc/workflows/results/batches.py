@@ -65,8 +65,9 @@ def compared(
         ``projects``, ``by``, ``groups`` (``group``, ``slides``), ``ratios`` (of each class, class group and all
         classes, and each pair of groups: see :class:`~microscope_qc.analysis.comparison.Ratio`; ``p_corrected`` for all
         classes and pairs of that kind, after Holm, and ``differs`` by it; ``power_30_percent``, how likely a difference
-        of 30 % would have been found) and ``verdicts`` (of each group and of each of its
-        slides: ``verdict``, and the ``checks`` that it follows from).
+        of 30 % would have been found; and of both groups ``densities``, ``counts``, ``areas_mm2`` and ``sections``)
+        and ``verdicts`` (of each group and of each of its slides: ``verdict``, and the ``checks`` that it follows
+        from).
 
     Raises
     ------
@@ -156,7 +157,7 @@ def _ratio(
     if base is None or other is None:
         missing = listed([names[place] for place in (first, second) if groups[place] is None])
         found = Ratio(None, None, None, None, 0, None, f"no area was searched in {missing}")
-        return {"ratio": None, **_about(found), "power_30_percent": None, "densities": None}
+        return {"ratio": None, **_about(found), "power_30_percent": None, **_behind([base, other])}
     rest = [group for place, group in enumerate(groups) if group is not None and place not in (first, second)]
     found = rate_ratio(other, base, rest, together=together)
     if other.count and not base.count and not found.reason:
@@ -165,8 +166,17 @@ def _ratio(
     if found.spread is not None:
         level = level_of_each(together)
         chance = power(_PLANTED, other, base, spread=found.spread, freedom=found.freedom, level=level)
-    densities = [base.count / base.area_mm2, other.count / other.area_mm2]
-    return {"ratio": found.value, **_about(found), "power_30_percent": chance, "densities": densities}
+    return {"ratio": found.value, **_about(found), "power_30_percent": chance, **_behind([base, other])}
+
+
+def _behind(groups: Sequence[Group | None]) -> dict[str, Any]:
+    """Density, findings, area and number of specimens or slides of both groups; None where nothing was searched."""
+    return {
+        "densities": [group and group.count / group.area_mm2 for group in groups],
+        "counts": [group and group.count for group in groups],
+        "areas_mm2": [group and group.area_mm2 for group in groups],
+        "sections": [group and len(group.counts) for group in groups],
+    }
 
 
 def _about(found: Ratio) -> dict[str, Any]:

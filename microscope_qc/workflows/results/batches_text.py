@@ -18,6 +18,8 @@ _ABOUT = (
     "that would be found with a probability of 80 %. 30 % found: the probability that a difference of 30 % would be "
     "found. Both allow for the number of comparisons."
 )
+_BEHIND = {"count": "counts", "mm2": "areas_mm2", "sections": "sections", "per_mm2": "densities"}
+"""What is known of each of two groups, by the names of columns."""
 _MOST_NAMED = 20
 """So many of the findings that decide are named in a line."""
 
@@ -41,12 +43,20 @@ def batch_lines(found: Mapping[str, Any]) -> list[str]:
 
 
 def _pair(ratios: list[dict[str, Any]]) -> Iterator[str]:
-    heads = ["", "per mm2", "per mm2", "ratio", "95 %", "p", "", "detectable", "30 % found"]
+    heads = [
+        "", "findings", "mm2", "per mm2", "findings", "mm2", "per mm2", "ratio", "95 %", "p", "", "detectable",
+        "30 % found",
+    ]  # fmt: skip
     rows = []
     for one in ratios:
-        densities, power = one["densities"] or (None, None), one["power_30_percent"]
+        power = one["power_30_percent"]
+        behind = [
+            text(one[name][place])
+            for place in (0, 1)
+            for name, text in (("counts", _count), ("areas_mm2", _number), ("densities", _number))
+        ]
         rows.append([
-            one["of"], *(_number(value) for value in densities), _number(one["ratio"]), _limits(one["interval"]),
+            one["of"], *behind, _number(one["ratio"]), _limits(one["interval"]),
             _p(one["p_corrected"]), _SAID[one["differs"]], _number(one["detectable"]),
             _NONE if power is None else percent_text(power),
         ])  # fmt: skip
@@ -85,6 +95,10 @@ def _number(value: float | None) -> str:
     return _NONE if value is None else short_text(float(value), 3)
 
 
+def _count(value: int | None) -> str:
+    return _NONE if value is None else str(value)
+
+
 def _limits(interval: list[float | None] | None) -> str:
     if interval is None:
         return _NONE
@@ -100,10 +114,14 @@ def ratio_records(found: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Return one record for each class, class group and all classes, and pair of groups."""
     for one in found["ratios"]:
         low, high = one["interval"] or (None, None)
-        first, second = one["densities"] or (None, None)
+        behind = {
+            f"{group}_{name}": one[key][place]
+            for place, group in enumerate(("first", "second"))
+            for name, key in _BEHIND.items()
+        }
         yield {
             "rows": one["kind"], "of": one["of"], "first": one["first"], "second": one["second"],
-            "first_per_mm2": first, "second_per_mm2": second, "ratio": one["ratio"], "ratio_low": low,
+            **behind, "ratio": one["ratio"], "ratio_low": low,
             "ratio_high": high, "p": one["p"], "p_corrected": one["p_corrected"], "differs": one["differs"],
             "spread": one["spread"], "freedom": one["freedom"], "detectable_ratio": one["detectable"],
             "power_30_percent": one["power_30_percent"], "reason": one["reason"],

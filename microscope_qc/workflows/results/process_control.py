@@ -65,8 +65,8 @@ def charted(
     -------
     dict
         ``projects``, ``by``, ``of``, ``chart``, ``rules`` (with the mean number of usual points to a false alarm),
-        ``phase_1``, ``points`` (group, slides, count, area), ``charts`` (title, centre, and of each point value, lower
-        and upper limit, and the rules by which it is unusual) and ``remarks``.
+        ``phase_1``, ``points`` (group, slides that were searched, count, area), ``charts`` (title, centre, and of each
+        point value, lower and upper limit, and the rules by which it is unusual) and ``remarks``.
 
     Raises
     ------
@@ -89,6 +89,7 @@ def charted(
     areas = np.bincount(owner[searched.known], weights=searched.areas_mm2, minlength=len(members))
     inside = stack.inside[:, wanted.level, list(wanted.places)].sum(axis=1) * searched.known
     counts = np.bincount(owner, weights=inside, minlength=len(members)).astype(int)
+    slides = np.bincount(owner[searched.known], minlength=len(members))
     there = np.flatnonzero(areas > 0)
     names = [group_words(values) for values, _ in members]
     phase = len(there) if phase_1 is None else phase_1
@@ -100,11 +101,16 @@ def charted(
         "rules": {"name": rules, "rules": list(RULE_SETS[rules].rules), "run_length": RULE_SETS[rules].run_length},
         "phase_1": phase,
         "points": [
-            {"group": names[n], "slides": len(members[n][1]), "count": int(counts[n]), "area_mm2": float(areas[n])}
+            {"group": names[n], "slides": int(slides[n]), "count": int(counts[n]), "area_mm2": float(areas[n])}
             for n in there
         ],
         "charts": [_chart(one, rules if number == 0 else "limits") for number, one in enumerate(drawn)],
-        "remarks": list(_remarks([names[n] for n in range(len(names)) if areas[n] <= 0], phase, phase_1)),
+        "remarks": list(
+            _remarks(
+                [names[n] for n in range(len(names)) if areas[n] <= 0],
+                sum(len(members[n][1]) - int(slides[n]) for n in there), phase, phase_1,
+            )
+        ),
     }  # fmt: skip
 
 
@@ -122,9 +128,11 @@ def _chart(one: ControlChart, rules: str) -> dict[str, Any]:
     }
 
 
-def _remarks(without: Sequence[str], phase: int, given: int | None) -> Iterator[str]:
+def _remarks(without: Sequence[str], left_out: int, phase: int, given: int | None) -> Iterator[str]:
     if without:
         yield f"no point for {listed(without)}: no area was searched for it"
+    if left_out:
+        yield f"{left_out} {plural(left_out, 'slide')} left out of the points: not searched for all that is counted"
     if phase < WANTED_POINTS:
         yield f"limits from {phase} {plural(phase, 'point')} are uncertain: {WANTED_POINTS} or more are wanted"
     if given is None:
