@@ -152,6 +152,26 @@ def test_one_number_in_several_lines_is_said_and_what_was_computed_is_kept_so():
     assert [a.percent for a in stored[:2]] == [30, 70]
 
 
+class Aligned:
+    """An alignment in which a pixel is 2 um, with an expected error of 5 um."""
+
+    pixel_size_um = (2.0, 2.0)
+
+    def from_stage(self, xy_mm):
+        return np.asarray(xy_mm)[:, ::-1] * 500
+
+    def r95_um(self, places):
+        return np.full(len(places), 5.0)
+
+
+@pytest.mark.parametrize(("x_mm", "found"), [(0.024, 3), (0.026, None), (0.035, 4), (0.03, None)])
+def test_a_position_belongs_to_a_finding_within_the_expected_error(x_mm, found):
+    (spectrum,) = spectra_in([["label", "O at%", "x_mm", "y_mm"], ["S", "100", str(x_mm), "0.01"]])
+    rows = make_rows(2, id=[3, 4], class_id=1, y1=10, x0=[0, 20], x1=[10, 30])
+    (placed,) = match_spectra([spectrum], rows, Aligned()).placements
+    assert placed.box_id == found
+
+
 def test_units_are_not_mixed():
     with pytest.raises(ExchangeError, match="some elements are in weight %"):
         spectra_in([["defect", "O wt%", "Ni at%"], ["D3", "30", "70"]])

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 import pytest
-from openpyxl import load_workbook
+from openpyxl import Workbook, load_workbook
 
 from microscope_qc import api
 from microscope_qc.cli import main
@@ -167,10 +167,33 @@ def test_every_export_has_the_compositions(project: Project, table: Path, tmp_pa
     run_job(write_report(project, tmp_path / "a.html"))
     page = (tmp_path / "a.html").read_text()
     assert "<h2>Compositions</h2>" in page and "<td>60.0</td>" in page and "D3 (edx.csv)" in page
+    assert "D3 ref" not in page
     run_job(write_report(project, tmp_path / "a.pdf"))
     project.measurements.delete([1])
     run_job(write_report(project, tmp_path / "b.html"))
     assert "<h2>Compositions</h2>" not in (tmp_path / "b.html").read_text()
+
+
+def test_amounts_stand_in_the_columns_of_their_elements(project: Project, table: Path, tmp_path: Path) -> None:
+    table.write_text("Spectrum,O at%,Ni at%,Fe at%\n3,60,40,\n4,,30,70\n")
+    run_job(import_edx(project, table))
+    run_job(export_named("csv").write(project, tmp_path / "a.csv"))
+    with (tmp_path / "a.csv").open(encoding="utf-8", newline="") as file:
+        rows = {row["defect_id"]: [row[f"{e} at%"] for e in ("O", "Ni", "Fe")] for row in csv.DictReader(file)}
+    assert rows["3"] == ["60.0", "40.0", ""] and rows["4"] == ["", "30.0", "70.0"] and rows["5"] == ["", "", ""]
+
+
+def test_equal_lines_of_two_sheets_are_not_mixed_up_in_another_import(project: Project, tmp_path: Path) -> None:
+    book = Workbook()
+    for sheet, amounts in ((book.active, (60, 40)), (book.create_sheet(), (20, 80))):
+        sheet.append(["Spectrum", "O at%", "Ni at%"])
+        sheet.append(["Spectrum 1", *amounts])
+    book.save(tmp_path / "edx.xlsx")
+    run_job(import_edx(project, tmp_path / "edx.xlsx"))
+    keep_edx(project, run_job(plan_edx(project, tmp_path / "edx.xlsx")), places={0: 4})  # it gets another number
+    assert [m.amounts[0].percent for m in project.measurements] == [20, 60]
+    assert run_job(import_edx(project, tmp_path / "edx.xlsx")).replaced == 0
+    assert project.measurements.composition(4, "at")[0].percent == 60
 
 
 def test_findings_are_filtered_by_what_was_measured(project: Project, table: Path) -> None:
