@@ -85,6 +85,20 @@ def run_job(job: Job[T], on_progress: Callable[[Progress], None] | None = None, 
         job.close()
 
 
+def retold(job: Job[T], tell: Callable[[Progress], Progress]) -> Job[T]:
+    """Run a job as part of another one, which reports each progress as ``tell`` makes it; returns its result."""
+    try:
+        while True:
+            try:
+                progress = next(job)
+            except StopIteration as stop:
+                result: T = stop.value
+                return result
+            yield tell(progress)
+    finally:
+        job.close()
+
+
 class TimeLeft:
     """Estimates the remaining seconds from the speed of the most recent work."""
 

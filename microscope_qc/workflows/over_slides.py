@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from microscope_qc.core.errors import MicroscopeQCError
 from microscope_qc.core.files import WriteError
-from microscope_qc.core.jobs import Job, Progress
+from microscope_qc.core.jobs import Job, Progress, retold
 from microscope_qc.core.wording import count_text
 from microscope_qc.project import Project
 from microscope_qc.project.records import SlideRecord
@@ -41,20 +41,15 @@ def over_slides(
     for number, slide in enumerate(slides):
         place = f"slide {count_text(number + 1)} of {count_text(len(slides))}: {slide.name}"
         yield Progress(number, len(slides), "slides", place)
-        job = work(slide)
+
+        def tell(step: Progress, number: int = number, place: str = place) -> Progress:
+            return Progress(number + step.fraction, len(slides), "slides", place)
+
         try:
-            while True:
-                try:
-                    step = next(job)
-                except StopIteration as stop:
-                    done.append((slide, stop.value))
-                    break
-                yield Progress(number + step.fraction, len(slides), "slides", place)
+            done.append((slide, (yield from retold(work(slide), tell))))
         except WriteError:
             raise
         except MicroscopeQCError as error:
             left_out.append(LeftOut(project.path, slide.name, error))
-        finally:
-            job.close()
     yield Progress(len(slides), len(slides), "slides")
     return done, left_out

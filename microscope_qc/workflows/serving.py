@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from microscope_qc.core.errors import Cancelled, MicroscopeQCError
 from microscope_qc.core.geometry import Region
-from microscope_qc.core.jobs import CancelToken, Job
+from microscope_qc.core.jobs import CancelToken, Job, Progress, retold
 
 if TYPE_CHECKING:
     from microscope_qc.ml.architectures.loading import TaskKeeper
@@ -185,17 +185,12 @@ class Service:
 
 
 def _until_cancelled(job: Job[T], token: CancelToken) -> Job[T]:
-    try:
-        while True:
-            try:
-                progress = next(job)
-            except StopIteration as stop:
-                result: T = stop.value
-                return result
-            token.raise_if_cancelled()
-            yield progress
-    finally:
-        job.close()
+
+    def tell(progress: Progress) -> Progress:
+        token.raise_if_cancelled()
+        return progress
+
+    return retold(job, tell)
 
 
 def _give_back_memory() -> None:

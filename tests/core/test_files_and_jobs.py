@@ -6,7 +6,7 @@ import pytest
 
 from microscope_qc.core.errors import Cancelled
 from microscope_qc.core.files import WriteError, atomic_path, atomic_write
-from microscope_qc.core.jobs import CancelToken, Progress, TimeLeft, run_job
+from microscope_qc.core.jobs import CancelToken, Progress, TimeLeft, retold, run_job
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path):
@@ -57,6 +57,16 @@ def test_a_job_gives_its_result_and_a_cancelled_one_is_closed():
     token = CancelToken()
     with pytest.raises(Cancelled):
         run_job(counting(closed), lambda p: token.cancel() if p.done == 3 else None, token)
+    assert closed == [True, True]
+
+
+def test_a_job_is_part_of_another_one_which_tells_its_progress_and_closes_it():
+    closed, seen = [], []
+    assert run_job(retold(counting(closed), lambda p: Progress(p.done, 20, "parts")), seen.append) == "result"
+    assert seen == [Progress(i, 20, "parts") for i in range(10)]
+    half_done = retold(counting(closed), lambda p: p)
+    assert next(half_done) == Progress(0, 10, "tiles")
+    half_done.close()
     assert closed == [True, True]
 
 

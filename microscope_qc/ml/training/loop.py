@@ -17,7 +17,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from microscope_qc.core.errors import ModelError
 from microscope_qc.core.files import atomic_write
-from microscope_qc.core.jobs import Job, Progress, TimedProgress
+from microscope_qc.core.jobs import Job, Progress, TimedProgress, retold
 from microscope_qc.ml.architectures.base import architecture
 from microscope_qc.ml.architectures.recipe import TrainSettings
 from microscope_qc.ml.cards import WEIGHTS_NAME, ModelCard, write_card
@@ -397,12 +397,7 @@ def _average(averaged: Sequence[Tensor], current: Sequence[Tensor], updates: Ten
 
 def _quietly(job: Job[Any]) -> Job[Any]:
     """Run a nested job; the progress of the training stays visible, and it can be cancelled in between."""
-    while True:
-        try:
-            next(job)
-        except StopIteration as stop:
-            return stop.value
-        yield Progress(0, 0, "", "validation")
+    return retold(job, lambda _: Progress(0, 0, "", "validation"))
 
 
 def _known(figures: Mapping[str, Any]) -> dict[str, Any]:

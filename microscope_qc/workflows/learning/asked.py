@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from microscope_qc.core.files import atomic_write
-from microscope_qc.core.jobs import Job, Progress
+from microscope_qc.core.jobs import Job, Progress, retold
 from microscope_qc.ml.cards import CARD_NAME, ModelCard, read_card
 from microscope_qc.project.runs.run_lock import PATIENCE_SECONDS, RunLock
 from microscope_qc.workflows.learning.request import (
@@ -51,7 +51,7 @@ def train_as_asked(folder: Path, *, patience_s: float = PATIENCE_SECONDS) -> Job
             card = read_card(folder)
             forget_beginning(folder)
         else:
-            card = yield from _watched(_training(folder, status.tell), status)
+            card = yield from retold(_training(folder, status.tell), status.take)
         status.end(TrainingState.FINISHED)
     except GeneratorExit:
         status.end(TrainingState.PAUSED)
@@ -73,21 +73,6 @@ def _training(folder: Path, tell: Callable[[str], None]) -> Job[ModelCard]:
     )  # fmt: skip
 
 
-def _watched(job: Job[ModelCard], status: _Status) -> Job[ModelCard]:
-    """The same job, with its status written now and then."""
-    try:
-        while True:
-            try:
-                progress = next(job)
-            except StopIteration as end:
-                card: ModelCard = end.value
-                return card
-            status.take(progress)
-            yield progress
-    finally:
-        job.close()
-
-
 class _Status:
     """``status.json`` in the folder of a training: state, share done, minutes of all starts, notes, message."""
 
@@ -105,11 +90,12 @@ class _Status:
             self._notes.append(sentence)
             self._write(TrainingState.RUNNING)
 
-    def take(self, progress: Progress) -> None:
-        """Note how far it is."""
+    def take(self, progress: Progress) -> Progress:
+        """Note how far it is, and write that now and then; returns the same progress."""
         self._share = progress.fraction or self._share
         if time.monotonic() - self._written > _STATUS_SECONDS:
             self._write(TrainingState.RUNNING)
+        return progress
 
     def end(self, state: TrainingState, message: str = "") -> None:
         """Say how it ended."""

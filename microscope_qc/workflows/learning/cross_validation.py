@@ -6,6 +6,7 @@ import itertools
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.files import atomic_write
-from microscope_qc.core.jobs import Job, Progress
+from microscope_qc.core.jobs import Job, Progress, retold
 from microscope_qc.core.sheets import write_sheet
 from microscope_qc.core.wording import listed
 from microscope_qc.ml.architectures.base import architecture
@@ -172,10 +173,10 @@ def cross_validate(
         folder = target / (row.words or "folds")
         cards = []
         for fold, (learned, measured) in enumerate(parts):
-            done = number * folds + fold
             name = f"{row.words}{', ' if row.words else ''}fold {fold + 1} of {folds}"
+            of_all = partial(_of_all, done=number * folds + fold, total=len(chosen) * folds, name=name)
             job = _fold(folder / f"fold {fold + 1}", learned, measured, asked, begun)
-            cards.append((yield from _told(job, done, len(chosen) * folds, name)))
+            cards.append((yield from retold(job, of_all)))
         rows.append(replace(row, figures=_figures(cards)))
     result = CrossValidation(chosen[0][1].network, folds, len(data.images), rows)
     atomic_write(target / RESULT_NAME, json.dumps(result.document(), ensure_ascii=False, indent=1) + "\n")
@@ -202,18 +203,9 @@ def _fold(
     return (yield from train_network(learned, folder, settings, validation=measured, start=begun))
 
 
-def _told(job: Job[ModelCard], done: int, total: int, name: str) -> Job[ModelCard]:
-    """The same job, with the progress of all."""
-    try:
-        while True:
-            try:
-                progress = next(job)
-            except StopIteration as end:
-                card: ModelCard = end.value
-                return card
-            yield Progress(done + progress.fraction, total, "trainings", f"{name}: {progress.note}")
-    finally:
-        job.close()
+def _of_all(progress: Progress, *, done: int, total: int, name: str) -> Progress:
+    """Progress of all trainings from that of one."""
+    return Progress(done + progress.fraction, total, "trainings", f"{name}: {progress.note}")
 
 
 def _figures(cards: Sequence[ModelCard]) -> dict[str, list[float]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,7 +18,7 @@ import numpy as np
 from microscope_qc.core.boxes import ReviewState, coordinates
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.files import atomic_write
-from microscope_qc.core.jobs import Job, Progress
+from microscope_qc.core.jobs import Job, Progress, retold
 from microscope_qc.project import Project
 
 T = TypeVar("T")
@@ -205,11 +205,8 @@ def score_against_truth(project: Project, slide_id: int, truth_file: Path) -> di
 
 def _named(job: Job[T], title: str) -> Job[T]:
     """Put a title before the notes of a job's progress."""
-    while True:
-        try:
-            step = next(job)
-        except StopIteration as stop:
-            result: T = stop.value
-            return result
-        note = f"{title}: {step.note}" if step.note and step.note != title else title
-        yield Progress(step.done, step.total, step.unit, note)
+
+    def tell(step: Progress) -> Progress:
+        return replace(step, note=f"{title}: {step.note}" if step.note and step.note != title else title)
+
+    return retold(job, tell)

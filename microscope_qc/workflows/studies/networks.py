@@ -15,7 +15,7 @@ import numpy as np
 
 from microscope_qc.core.errors import InputError, MicroscopeQCError, ModelError
 from microscope_qc.core.files import atomic_write
-from microscope_qc.core.jobs import Job, Progress, TimedProgress
+from microscope_qc.core.jobs import Job, Progress, TimedProgress, retold
 from microscope_qc.core.wording import listed, things
 from microscope_qc.ml.architectures.base import architecture
 from microscope_qc.ml.architectures.loading import open_task, parameter_count
@@ -30,7 +30,6 @@ from microscope_qc.workflows.learning.kept_apart import to_measure_on
 from microscope_qc.workflows.learning.reading import read_dataset
 from microscope_qc.workflows.learning.train import train, train_settings
 from microscope_qc.workflows.models.compare import without_learned_places
-from microscope_qc.workflows.studies.retold import retold
 from microscope_qc.workflows.studies.rival import START, Rival
 from microscope_qc.workflows.studies.speed import devices_to_time, hardware_words, seconds_per_picture
 from microscope_qc.workflows.studies.table import Kind, StudyColumn, StudyTable, figures_of

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from microscope_qc.core.errors import InputError, ModelError
-from microscope_qc.core.jobs import Job, Progress
+from microscope_qc.core.jobs import Job, Progress, retold
 from microscope_qc.core.matching import require_shares
 from microscope_qc.core.wording import things
 from microscope_qc.ml.architectures.base import architecture
@@ -27,7 +27,6 @@ from microscope_qc.workflows.learning.kept_apart import to_measure_on
 from microscope_qc.workflows.learning.reading import read_dataset
 from microscope_qc.workflows.models.compare import without_learned_places
 from microscope_qc.workflows.studies.networks import TIMED, line_of
-from microscope_qc.workflows.studies.retold import retold
 from microscope_qc.workflows.studies.speed import devices_to_time, hardware_words, seconds_per_picture
 from microscope_qc.workflows.studies.table import Kind, StudyColumn, StudyTable, figures_of
 
