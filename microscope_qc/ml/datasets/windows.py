@@ -143,16 +143,6 @@ class WindowSampler:
             places = (step % steps * count + np.arange(count)) % len(order)
             return [self._draw(rng, *order[place]) for place in places.tolist()]
 
-    def sample_pixels(self, count: int = 64) -> np.ndarray:
-        """Unaugmented pixels (n, 3) from everywhere, for the normalisation."""
-        rng = np.random.default_rng([self._seed, 2])
-        parts = []
-        for index in rng.choice(len(self._areas), count, p=self._areas):
-            image = self._images.load(int(index))
-            y, x = (int(rng.integers(0, max(1, length - 64))) for length in image.shape)
-            parts.append(image.read(y, x, y + 64, x + 64).reshape(-1, 3))
-        return np.concatenate(parts)
-
     # -- examples ----------------------------------------------------------------------------------------------------
 
     def _pictures(self, images: Sequence[AnnotatedImage]) -> list[_Example]:
