@@ -100,8 +100,6 @@ class OneStage(DenseDetector):
 
     def _seen(self, height: int, width: int) -> tuple[tuple[int, int], tuple[float, float]]:
         """Size at which the network sees images of a size, and how many times larger that is (down, across)."""
-        if self.settings.enlarge == 1:
-            return (height, width), (1.0, 1.0)
         step = self.strides[-1]
         rows, columns = (max(1, round(side * self.settings.enlarge / step)) * step for side in (height, width))
         return (rows, columns), (rows / height, columns / width)
