@@ -17,6 +17,7 @@ from microscope_qc.core.jobs import run_job
 from microscope_qc.ml.architectures.base import architecture, build_network, networks_of
 from microscope_qc.ml.architectures.recipe import TrainSettings
 from microscope_qc.ml.architectures.window_classifier.loss import class_weights, classification_loss
+from microscope_qc.ml.backbones.trunks import vgg19_layers
 from microscope_qc.ml.cards import WEIGHTS_NAME
 from microscope_qc.ml.quick_torchvision import torchvision
 from microscope_qc.workflows.learning.train import train, train_settings
@@ -80,6 +81,16 @@ def test_vgg_has_the_maps_of_torchvision_and_no_dense_layers(tmp_path: Path) -> 
     with torch.inference_mode():
         torch.testing.assert_close(network.features(pictures), theirs.features(pictures))
     assert sum(parameter.numel() for parameter in network.parameters()) < 21e6
+
+
+@pytest.mark.parametrize(("fan", "inputs", "outputs"), [("fan_in", 64, 1), ("fan_out", 1, 128)])
+def test_vgg_begins_with_values_or_with_gradients_of_the_same_size(fan: str, inputs: int, outputs: int) -> None:
+    torch.manual_seed(0)
+    layers = vgg19_layers(64, fan=fan)
+    second = layers[5]  # 64 channels to 128
+    assert float(second.weight.std()) == pytest.approx(math.sqrt(2 / (9 * inputs * outputs)), rel=0.02)
+    assert all(not layer.bias.any() for layer in layers if isinstance(layer, torch.nn.Conv2d))
+    assert vgg19_layers(8, fan=fan)[34].weight.shape == (64, 64, 3, 3)
 
 
 def test_files_that_do_not_fit_are_refused(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from torch import Tensor, nn
 
@@ -72,18 +73,32 @@ def make_trunk(name: str, *, strides: Sequence[int], width: int) -> tuple[nn.Mod
             EfficientNetLite0.channels[EfficientNetLite0.strides.index(stride)] for stride in strides
         ]
     if name == "vgg19":
-        layers = [of if isinstance(of, str) else of * width // 64 for of in models.vgg.cfgs["E"]]
-        whole = models.vgg.make_layers(layers)
-        for module in whole.modules():
-            if isinstance(module, nn.Conv2d) and module.bias is not None:
-                # without normalisations values would become smaller from layer to layer with torchvision's fan_out
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-                nn.init.zeros_(module.bias)
-        taken = _VGG
+        # without normalisations values would become smaller from layer to layer with torchvision's fan_out
+        whole, taken = vgg19_layers(width, fan="fan_in"), _VGG
     else:
         whole, taken = _ResNet50(width), _RESNET
     names = {taken[stride][0]: str(number) for number, stride in enumerate(strides)}
     return models._utils.IntermediateLayerGetter(whole, names), [taken[stride][1] * width for stride in strides]
+
+
+def vgg19_layers(width: int, *, fan: Literal["fan_in", "fan_out"]) -> nn.Sequential:
+    """The convolutions of VGG-19 with random weights (He et al., "Delving Deep into Rectifiers", ICCV 2015).
+
+    Parameters
+    ----------
+    width
+        Channels of the first convolutions; 64 is the published network.
+    fan
+        Whether values ("fan_in") or gradients ("fan_out", as torchvision does) keep their size from layer to layer.
+    """
+    vgg = torchvision.models.vgg
+    layers: nn.Sequential = vgg.make_layers([of if isinstance(of, str) else of * width // 64 for of in vgg.cfgs["E"]])
+    for module in layers.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode=fan, nonlinearity="relu")
+            assert module.bias is not None
+            nn.init.zeros_(module.bias)
+    return layers
 
 
 class _ResNet50(torchvision.models.resnet.ResNet):  # type: ignore[misc]

@@ -82,14 +82,10 @@ def published(name: str, *, outputs: int, width: int = 64) -> WindowClassifier:
     if name == "inception-v3":
         return WindowClassifier(_Inception(), channels=2048, stride=32, outputs=outputs, aligned=False)
     if name == "vgg19":
-        layers = [of if isinstance(of, str) else of * width // 64 for of in models.vgg.cfgs["E"]]
-        features = models.vgg.make_layers(layers)
-        for module in features.modules():  # as torchvision does, which leaves that to the part with the dense layers
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
-        return WindowClassifier(features, channels=8 * width, stride=32, outputs=outputs)
+        from microscope_qc.ml.backbones.trunks import vgg19_layers
+
+        layers = vgg19_layers(width, fan="fan_out")
+        return WindowClassifier(layers, channels=8 * width, stride=32, outputs=outputs)
     if name in _RESNETS:
         whole = models.resnet.ResNet(models.resnet.Bottleneck, list(_RESNETS[name]), width_per_group=width)
     else:
