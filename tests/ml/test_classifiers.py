@@ -174,7 +174,7 @@ def test_a_start_gives_its_layers_and_the_outputs_of_classes_that_both_know(eigh
     binary, new = kind.build(kind.checked({}), 1), kind.build(kind.checked({}), 2)
     own = new.decide.weight.detach().clone()
     recipe.take_over(new, binary, card.model_copy(update={"classes": ["defect"], "class_names": ["defect"]}))
-    assert torch.equal(new.decide.weight, own), "no class is common: the last layer starts anew"
+    assert torch.equal(new.decide.weight, own), "no class is common: the last layer stays random"
     assert torch.equal(new.features[0].weight, binary.features[0].weight)
     limit = math.sqrt(6 / (own.shape[0] + own.shape[1]))
     assert 0.8 * limit < float(own.abs().max()) <= limit, "Xavier's weights"

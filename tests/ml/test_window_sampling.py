@@ -54,7 +54,7 @@ def test_under_sampling_keeps_the_same_pictures_in_every_pass(pictures: Dataset)
     assert passes[0] == passes[1] == passes[2] == passes[3] and len(passes[0]) == 6
 
 
-def test_repeated_pictures_are_cut_anew_only_where_that_is_asked_for(pictures: Dataset) -> None:
+def test_repeated_pictures_are_cut_elsewhere_only_where_that_is_asked_for(pictures: Dataset) -> None:
     cuts = {}
     for sampling in ("over", "recrop"):
         drawn = sampler(pictures, sampling=sampling)
@@ -63,7 +63,7 @@ def test_repeated_pictures_are_cut_anew_only_where_that_is_asked_for(pictures: D
         cuts[sampling] = [drawn._of_picture(rng, image, whole=sampling == "over") for _ in range(3)]
     assert all(np.array_equal(cut, cuts["over"][0]) for cut in cuts["over"])
     assert not any(np.array_equal(cut, cuts["over"][0]) for cut in cuts["recrop"])
-    repeats = [again for _, again in sampler(pictures, sampling="recrop")._order(0)]
+    repeats = [repeat for _, repeat in sampler(pictures, sampling="recrop")._order(0)]
     assert max(repeats) == 4 and Counter(repeats)[0] == 17, "two discs are there five times each, the first time whole"
 
 

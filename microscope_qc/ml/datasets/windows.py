@@ -183,14 +183,14 @@ class WindowSampler:
 
     # -- pixels ------------------------------------------------------------------------------------------------------
 
-    def _draw(self, rng: np.random.Generator, number: int, again: int) -> TrainingWindow:
+    def _draw(self, rng: np.random.Generator, number: int, repeat: int) -> TrainingWindow:
         example = self._examples[number]
-        anew = self.sampling == "recrop"
-        # without re-cropping, an example is always the same cut
-        placing = rng if anew else np.random.default_rng([self._seed, 7, number])
+        recrops = self.sampling == "recrop"
+        # otherwise an example is always the same cut
+        placing = rng if recrops else np.random.default_rng([self._seed, 7, number])
         if self.whole:
             image = self._images.load(example.image or 0)
-            label, pixels = example.label, self._of_picture(placing, image, whole=not (anew and again))
+            label, pixels = example.label, self._of_picture(placing, image, whole=not (recrops and repeat))
         else:
             image, view, label = self._view(placing, example)
             pixels = _cut(image, self._turned(rng, image, view, label), self.side)

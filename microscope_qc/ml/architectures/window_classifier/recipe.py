@@ -170,8 +170,8 @@ class WindowRecipe(Recipe[list[TrainingWindow]]):
     def take_over(self, network: nn.Module, before: nn.Module, card: ModelCard) -> None:
         """All convolutions, and the outputs of classes that both know.
 
-        Where they have no class in common, as a classifier that told apart only good and bad has none, the last layer
-        starts anew, with Xavier's weights.
+        Where they have no class in common, as with a classifier that told apart only good and bad, the last layer
+        starts from random weights (Xavier's).
         """
         own, trained = cast(WindowClassifier, network), cast(WindowClassifier, before)
         own.features.load_state_dict(trained.features.state_dict())
