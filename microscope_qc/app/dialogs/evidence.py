@@ -31,6 +31,8 @@ NO_CLASSIFIER = (
     "None of the models at hand is a classifier. Train one: in Learn choose a classifier under Settings, or use "
     "“microscope-qc train --task classify”."
 )
+_Asked = tuple[str, str, int]
+"""A project, a classifier and a finding."""
 ABOUT = "Bright: what speaks for the class. The box is around the largest part of it."
 SELECT = "Select a finding."
 
@@ -81,8 +83,9 @@ class EvidenceDialog(QDialog):
         self.setWindowTitle("What speaks for its class")
         self._session, self._jobs, self._command = session, jobs, command
         self._handle: JobHandle | None = None
-        self._asked: tuple[str, int] | None = None
+        self._asked: _Asked | None = None
         self._folder: Path | None = None
+        self._numbers: dict[_Asked, int] = {}  # of the pictures in the folder
         self.models, self.words, self.bar, self.view = QComboBox(), sentence(), JobBar(), PictureView()
         self.models.setToolTip("The classifier that looks at the finding")
         self.models.activated.connect(self._on_model_activated)
@@ -152,13 +155,14 @@ class EvidenceDialog(QDialog):
             self.view.show_image(None)
             self.words.setText(NO_CLASSIFIER if model is None else SELECT)
             return
-        if self._asked == (model, finding):
+        asked = str(project.path), str(model), finding
+        if self._asked == asked:
             return
         self._stop()
-        self._asked = model, finding
+        self._asked = asked
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="evidence-"))
-        out = self._folder / f"{self.models.currentIndex()}-{finding}.png"
+        out = self._folder / f"{self._numbers.setdefault(asked, len(self._numbers))}.png"
         if out.exists():
             self._show(out)
             return
@@ -166,7 +170,6 @@ class EvidenceDialog(QDialog):
         self.bar.show()
         self.words.setText("The classifier looks at it …")
         arguments = ["explain", str(model), str(project.path), "--finding", str(finding), "--out", str(out)]
-        asked = self._asked
         self._handle = self._jobs.run(
             self._command(arguments), "Looking at a finding", lambda _: self._on_done(asked, out),
             lambda error: self._on_failed(asked, error), urgent=True,
@@ -178,12 +181,12 @@ class EvidenceDialog(QDialog):
         if handle is not None:
             handle.cancel()
 
-    def _on_done(self, asked: tuple[str, int], out: Path) -> None:
+    def _on_done(self, asked: _Asked, out: Path) -> None:
         if asked == self._asked:
             self._handle = None
             self._show(out)
 
-    def _on_failed(self, asked: tuple[str, int], error: BaseException) -> None:
+    def _on_failed(self, asked: _Asked, error: BaseException) -> None:
         if asked != self._asked:
             return
         self._handle, self._asked = None, None

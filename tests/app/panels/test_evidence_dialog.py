@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from learning_toys import untrained_classifier, untrained_model
 from microscope_qc.app.dialogs.evidence import ABOUT, NO_CLASSIFIER, SELECT, EvidenceDialog
 from microscope_qc.core.errors import ModelError
 from microscope_qc.core.jobs import Job, Progress
+from microscope_qc.project import Project
 
 
 class Command:
@@ -104,6 +106,23 @@ def test_what_is_no_longer_asked_for_is_stopped(
     shows(qtbot, lambda: command.stopped == 1)
     dialog.close()
     shows(qtbot, lambda: command.stopped == 2 and not jobs.running)
+    assert [asked[asked.index("--finding") + 1] for asked in command.asked] == [str(first), str(second)]
+    assert dialog.view.image is None, "neither was shown"
+
+
+def test_a_finding_of_another_project_is_another_one(
+    dialog: EvidenceDialog, session: Any, project: Any, command: Command, qtbot: Any, tmp_path: Path
+) -> None:
+    shows(qtbot, lambda: dialog.models.count() == 1)
+    finding = int(session.findings.order_ids()[0])
+    session.selection.set([finding])
+    shows(qtbot, lambda: grey(dialog) == finding)
+    shutil.copytree(project.path, tmp_path / "copy.mqc", ignore=shutil.ignore_patterns("*lock*"))
+    with Project.open(tmp_path / "copy.mqc", write=False) as other:
+        session.set_project(other)
+        session.selection.set([finding])
+        shows(qtbot, lambda: str(other.path) in command.asked[-1])
+        session.set_project(project)
 
 
 def test_what_fails_is_said(dialog: EvidenceDialog, session: Any, command: Command, qtbot: Any) -> None:
@@ -119,4 +138,5 @@ def test_without_a_classifier_it_says_how_to_get_one(session: Any, jobs: Any, qt
     qtbot.addWidget(made)
     made.show()
     shows(qtbot, lambda: made.words.text() == NO_CLASSIFIER)
+    assert made.models.count() == 0 and made.view.image is None
     made.close()
