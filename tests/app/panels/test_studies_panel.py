@@ -27,7 +27,8 @@ class Commands:
     def __init__(self) -> None:
         self.given: list[list[str]] = []
         self.rows: list[dict[str, Any]] = [{"title": "=One", "map50": 0.5, "map50_interval": [0.4, 0.6]}]
-        self.waits = self.fails = self.stopped = False
+        self.waits = self.stopped = False
+        self.error: Exception | None = None
 
     def __call__(self, arguments: list[str]) -> Job[None]:
         self.given.append(arguments)
@@ -37,8 +38,8 @@ class Commands:
                 yield TimedProgress(1, 4, "networks", "lite0: epoch 1", 90.0)
         finally:
             self.stopped = self.waits
-        if self.fails:
-            raise ModelError("The data set has no boxes.")
+        if self.error is not None:
+            raise self.error
         files = [Path(value) for flag, value in zip(arguments, arguments[1:], strict=False) if flag == "--write"]
         if "--out" in arguments:
             folder = Path(arguments[arguments.index("--out") + 1])
@@ -101,10 +102,28 @@ def test_the_time_left_is_shown_and_a_study_is_stopped(qtbot: Any, panel: Studie
     panel.cancel.click()
     qtbot.waitUntil(lambda: panel.handle is None)
     assert commands.stopped and "What is done is kept" in panel.story.text() and panel.start.isEnabled()
-    commands.waits, commands.fails = False, True
+    commands.waits = False
+    for error, said in ((ModelError("No boxes."), "No boxes."), (OSError("No space"), "It failed (No space)")):
+        commands.error = error
+        panel.start.click()
+        qtbot.waitUntil(lambda said=said: said in panel.story.text())
+        assert panel.handle is None and panel.start.isEnabled()
+
+
+def test_a_table_that_cannot_be_saved_ends_no_study(
+    qtbot: Any, panel: StudiesPanel, session: Any, commands: Commands, tmp_path: Path
+) -> None:
     panel.start.click()
-    qtbot.waitUntil(lambda: "no boxes" in panel.story.text())
-    assert panel.handle is None and panel.start.isEnabled()
+    qtbot.waitUntil(lambda: panel.found is not None)
+    commands.waits = True
+    panel.start.click()
+    qtbot.waitUntil(lambda: panel.handle is not None and len(commands.given) == 2)
+    (tmp_path / "file").touch()
+    panel.save_to(tmp_path / "file" / "t.csv")
+    qtbot.waitUntil(lambda: any("cannot be written" in notice for notice in session.seen.notices))
+    assert panel.handle is not None and not panel.start.isEnabled()
+    panel.cancel.click()
+    qtbot.waitUntil(lambda: panel.handle is None)
 
 
 def test_what_was_found_is_there_again_and_saved(

@@ -269,7 +269,7 @@ class StudiesPanel(QWidget):
         self._running = form
         self.story.setText("")
         handle = self._jobs.run(
-            job(), form.title, lambda _: self._end(""), self._on_failed,
+            job(), form.title, lambda _: self._end(""), self._on_study_failed,
             lambda: self._end("Stopped. What is done is kept: Start goes on from there."),
         )  # fmt: skip
         self._handle = handle
@@ -287,13 +287,17 @@ class StudiesPanel(QWidget):
         self.story.setText(said)
         self._read()
 
+    def _on_study_failed(self, error: BaseException) -> None:
+        self._end(str(error) if isinstance(error, MicroscopeQCError) else f"It failed ({error}); see the log.")
+
     def _on_failed(self, error: BaseException) -> None:
+        """Something else than the study failed, which may be running."""
         if not isinstance(error, MicroscopeQCError):
             raise error
-        if self._handle is not None:
-            self._end(str(error))
-        else:
+        if self._handle is None:
             self.story.setText(str(error))
+        else:
+            self._session.notice.emit(str(error))
 
     def _on_open_page(self) -> None:
         folder = self.folder(self.form)
