@@ -39,7 +39,8 @@ def divide(
 
     def not_yet(error: BaseException) -> None:  # so little is divided when it is learned from
         log.info("%s", error)
-        then()
+        if session.project is project:
+            then()
 
     unread = project.boxes.unread(slide.id for slide in project.slides)
     if unread:
