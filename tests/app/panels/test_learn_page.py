@@ -310,6 +310,11 @@ def test_what_went_wrong_stands_there_and_it_can_be_continued(
     trainer.may_end.set()
     press(page.train)
     shows(qtbot, lambda: "The disk is full." in page.story.text() and page.go_on.isVisible())
+    trainer.fails = ""
+    press(page.go_on)
+    shows(qtbot, lambda: len(trainer.folders) == 2 and page.verdict.isVisible())
+    assert trainer.folders[0] == trainer.folders[1] and not page.run.running
+    assert "The disk is full." not in page.story.text()
 
 
 def test_a_training_that_was_interrupted_is_offered_when_the_project_is_opened(
