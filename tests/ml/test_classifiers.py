@@ -15,8 +15,9 @@ from safetensors.torch import load_file, save_file
 from microscope_qc.core.errors import InputError, ModelError
 from microscope_qc.core.jobs import run_job
 from microscope_qc.ml.architectures.base import architecture, build_network, networks_of
+from microscope_qc.ml.architectures.classifying import class_weights
 from microscope_qc.ml.architectures.recipe import TrainSettings
-from microscope_qc.ml.architectures.window_classifier.loss import class_weights, classification_loss
+from microscope_qc.ml.architectures.window_classifier.loss import classification_loss
 from microscope_qc.ml.backbones.trunks import vgg19_layers
 from microscope_qc.ml.cards import WEIGHTS_NAME
 from microscope_qc.ml.quick_torchvision import torchvision

@@ -15,11 +15,13 @@ from PIL import Image
 from microscope_qc.cli import main
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.jobs import run_job
+from microscope_qc.ml.architectures.base import architecture
 from microscope_qc.ml.datasets.crops import CropSampler
 from microscope_qc.ml.datasets.parts import DataPart
 from microscope_qc.project import Project
 from microscope_qc.workflows.learning.preview import preview_crops, write_preview
 from microscope_qc.workflows.learning.project_parts import keep_parts, kept_parts, project_parts
+from microscope_qc.workflows.learning.train import train_settings
 
 SMALL = {"crop_px": 128, "batch": 4}
 
@@ -39,6 +41,15 @@ def test_it_shows_what_the_first_steps_of_a_training_learn_from(coco: Path) -> N
         np.testing.assert_array_equal(crop.boxes, one.boxes)
     assert shown.pasted == sum(crop.pasted for crop in shown.crops) > 0
     assert shown.defects == sum(len(crop.boxes) for crop in shown.crops) > shown.pasted
+
+
+@pytest.mark.parametrize("network", ["light", "glcm-svm"])
+def test_windows_of_classifiers_are_those_of_their_training(coco: Path, network: str) -> None:
+    asked = {"crop_px": 64, "tile_px": 64, "batch": 4, "seed": 3}
+    shown = run_job(preview_crops(coco, task="classify", network=network, count=4, **asked))
+    recipe = architecture(network).recipe(train_settings("classify", network, asked), load_dataset(coco))
+    for crop, window in zip(shown.crops, recipe._sampler.batch(0, 4), strict=True):
+        np.testing.assert_array_equal(crop.pixels, window.pixels)
 
 
 def test_another_draw_shows_others(coco: Path) -> None:

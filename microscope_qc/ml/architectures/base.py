@@ -53,6 +53,8 @@ class Architecture(ABC, Generic[S]):
         Class of its settings.
     continues
         Whether a training can start from a trained model of it; its recipe then takes the weights over.
+    turns_windows
+        Whether a classifier learns from windows turned by any angle, where there are several classes.
     defaults
         Fields of :class:`microscope_qc.ml.architectures.recipe.TrainSettings` whose default is another for it.
     """
@@ -62,6 +64,7 @@ class Architecture(ABC, Generic[S]):
     title: str
     settings: type[S]
     continues: bool = False
+    turns_windows: bool = True
     defaults: Mapping[str, Any] = MappingProxyType({})
 
     @abstractmethod

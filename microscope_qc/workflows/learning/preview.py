@@ -124,7 +124,8 @@ def _crops_of(
         ).batch  # fmt: skip
     windows = WindowSampler(
         data, side=chosen.crop_px, model_um=chosen.pixel_size_um, seed=chosen.seed, sampling=chosen.sampling,
-        most_bytes=0, stride_px=stride_px, rotate=len(data.classes) > 1, largest_scale=max(chosen.scales),
+        most_bytes=0, stride_px=stride_px, rotate=kind.turns_windows and len(data.classes) > 1,
+        largest_scale=max(chosen.scales),
     )  # fmt: skip
 
     def draw(step: int, count: int) -> list[TrainingCrop]:

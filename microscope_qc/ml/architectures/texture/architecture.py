@@ -28,6 +28,7 @@ class TextureArchitecture(Architecture[S]):
     """Numbers that describe the texture of a window, and a classifier of these."""
 
     task = "classify"
+    turns_windows = False  # the pixels in between would be smoother, and with them the texture
     defaults: Mapping[str, Any] = MappingProxyType({"crop_px": 256, "batch": 16, "epochs": 3})
 
     def stride_px(self, settings: S) -> int:
@@ -56,7 +57,9 @@ class TextureArchitecture(Architecture[S]):
         """See :class:`Architecture`."""
         from microscope_qc.ml.architectures.texture.recipe import TextureRecipe
 
-        return TextureRecipe(settings, dataset, network=self.checked(settings.network_settings))
+        return TextureRecipe(
+            settings, dataset, network=self.checked(settings.network_settings), turns=self.turns_windows
+        )
 
 
 class CooccurrenceArchitecture(TextureArchitecture[CooccurrenceSettings]):

@@ -11,49 +11,24 @@ from torch import Tensor, nn
 
 from microscope_qc.core.errors import ModelError
 from microscope_qc.core.jobs import Job, Progress
-from microscope_qc.ml.architectures.recipe import Recipe, TrainSettings
+from microscope_qc.ml.architectures.classifying import WEAKEST, ClassifyingRecipe
+from microscope_qc.ml.architectures.recipe import TrainSettings
 from microscope_qc.ml.architectures.texture.network import TextureClassifier
 from microscope_qc.ml.architectures.texture.settings import TextureSettings
 from microscope_qc.ml.architectures.texture.task import TextureTask, grey_of
-from microscope_qc.ml.architectures.window_classifier.loss import class_weights
 from microscope_qc.ml.cards import ModelCard
 from microscope_qc.ml.datasets.records import Dataset
-from microscope_qc.ml.datasets.windows import WindowSampler
-from microscope_qc.ml.evaluation.classification import ClassTally
-from microscope_qc.ml.evaluation.on_windows import tally_windows
 from microscope_qc.ml.evaluation.report import Report
-from microscope_qc.ml.tasks.images import TaskScorer
-from microscope_qc.ml.tasks.windows import placed_windows
-
-_WEAKEST = 0.01
 
 
-class TextureRecipe(Recipe[None]):
+class TextureRecipe(ClassifyingRecipe[None]):
     """Fits a :class:`TextureClassifier`; there is nothing to do in steps."""
 
     steps_per_epoch = 1
 
-    def __init__(self, settings: TrainSettings, dataset: Dataset, *, network: TextureSettings) -> None:
-        self.settings, self._dataset, self._network = settings, dataset, network
-        # not turned by any angle: the pixels in between would be smoother, and with them the texture
-        self._sampler = WindowSampler(
-            dataset, side=settings.crop_px, model_um=settings.pixel_size_um, seed=settings.seed, stride_px=1,
-            sampling=settings.sampling, largest_scale=max(settings.scales),
-        )  # fmt: skip
-        if len(np.flatnonzero(self._sampler.counts)) < 2:
-            raise ModelError(
-                "There is only one kind of picture to learn from.",
-                hint="Add pictures without a defect, or other classes.",
-            )
-        self._weights = class_weights(
-            settings.alpha, dataset.classes, self._sampler.counts, weighted=settings.loss == "weighted"
-        )
-        sampler = self._sampler
-        self._windows, self._tile_px, self._overlap_px = placed_windows(
-            sampler.picture_side() if sampler.whole else sampler.side, step=settings.window_step,
-            scales=tuple(dict.fromkeys(settings.scales)), stride_px=1, tile_px=settings.tile_px,
-            input_px=sampler.side if sampler.whole else None,
-        )  # fmt: skip
+    def __init__(self, settings: TrainSettings, dataset: Dataset, *, network: TextureSettings, turns: bool) -> None:
+        super().__init__(settings, dataset, stride_px=1, turns=turns)
+        self._network = network
 
     def batch(self, step: int) -> None:
         """See :class:`Recipe`; never asked for."""
@@ -86,9 +61,8 @@ class TextureRecipe(Recipe[None]):
         classifier.learn(np.stack(described[:total]), seen, weights, seed=self.settings.seed)
 
     def validate(self, network: nn.Module, dataset: Dataset) -> Job[Report]:
-        """See :class:`Recipe`; at the best confidence, with intervals and curves."""
-        tally = yield from self._tally(network, dataset)
-        return tally.report(confidence=tally.best_confidence())
+        """See :class:`Recipe`; the same as :meth:`measure`."""
+        return (yield from self.measure(network, dataset))
 
     def score(self, report: Report) -> float:
         """See :class:`Recipe`."""
@@ -97,24 +71,13 @@ class TextureRecipe(Recipe[None]):
     def finish(self, network: nn.Module, dataset: Dataset) -> Job[ModelCard]:
         """The card, with what it learned from."""
         yield Progress(0, 0, "steps", "writing the card")
-        names = [*self._dataset.classes, "none"]
-        training = {
-            "examples": dict(zip(names, self._sampler.counts.tolist(), strict=True)),
-            "class_weights": dict(zip(names, self._weights, strict=True)), "sampling": self._sampler.sampling,
-        }  # fmt: skip
-        return self._card(cast(TextureClassifier[Any], network)).model_copy(update={"training": training})
+        return self._card(cast(TextureClassifier[Any], network)).model_copy(update={"training": self.about()})
 
-    def _tally(self, network: nn.Module, dataset: Dataset) -> Job[ClassTally]:
+    def task_of(self, network: nn.Module) -> TextureTask:
+        """See :class:`ClassifyingRecipe`."""
         classifier = cast(TextureClassifier[Any], network)
         device = next(classifier.buffers()).device
-        task = TextureTask(self._card(classifier), classifier, device=device, threshold=_WEAKEST)
-        return (yield from tally_windows(TaskScorer(task), dataset))
+        return TextureTask(self._card(classifier), classifier, device=device, threshold=WEAKEST)
 
     def _card(self, network: TextureClassifier[Any]) -> ModelCard:
-        settings = self.settings
-        return ModelCard(
-            name=settings.network, task="classify", architecture=settings.network,
-            network=network.settings.model_dump(mode="json"), classes=self._dataset.classes,
-            class_names=self._dataset.names, pixel_size_um=settings.pixel_size_um, tile_px=self._tile_px,
-            overlap_px=self._overlap_px, mean=(0, 0, 0), std=(1, 1, 1), confidence=0.5, windows=self._windows,
-        )  # fmt: skip
+        return self.card(network.settings, mean=(0, 0, 0), std=(1, 1, 1))

@@ -100,7 +100,7 @@ class WindowArchitecture(Architecture[S]):
         network = self.checked(settings.network_settings)
         return WindowRecipe(
             settings, dataset, network=network, begin=lambda made: self.begin(made, network),
-            normalisation=self.normalisation(network), stride_px=self.stride_px(network),
+            normalisation=self.normalisation(network), stride_px=self.stride_px(network), turns=self.turns_windows,
         )  # fmt: skip
 
     @abstractmethod

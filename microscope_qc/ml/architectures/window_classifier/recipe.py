@@ -11,24 +11,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from microscope_qc.core.errors import ModelError
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.ml.architectures.base import NetworkSettings
-from microscope_qc.ml.architectures.recipe import Recipe, TrainSettings
-from microscope_qc.ml.architectures.window_classifier.loss import class_weights, classification_loss
+from microscope_qc.ml.architectures.classifying import WEAKEST, ClassifyingRecipe, Colours
+from microscope_qc.ml.architectures.recipe import TrainSettings
+from microscope_qc.ml.architectures.window_classifier.loss import classification_loss
 from microscope_qc.ml.architectures.window_classifier.network import WindowClassifier
 from microscope_qc.ml.architectures.window_classifier.task import WindowTask
-from microscope_qc.ml.cards import ModelCard, WindowSettings
+from microscope_qc.ml.cards import ModelCard
 from microscope_qc.ml.datasets.records import Dataset
-from microscope_qc.ml.datasets.windows import TrainingWindow, WindowSampler
+from microscope_qc.ml.datasets.windows import TrainingWindow
 from microscope_qc.ml.devices import autocast
-from microscope_qc.ml.evaluation.classification import ClassTally
-from microscope_qc.ml.evaluation.on_windows import tally_windows
 from microscope_qc.ml.evaluation.report import Report
-from microscope_qc.ml.tasks.images import TaskScorer
-from microscope_qc.ml.tasks.windows import placed_windows
 
-Colours = tuple[float, float, float]
 IMAGENET_MEAN: Colours = (0.485, 0.456, 0.406)
 IMAGENET_STD: Colours = (0.229, 0.224, 0.225)
 _MOMENTUM = 0.9
@@ -36,12 +31,11 @@ _FALLS_EVERY, _FALLS_TO = 20, 0.75
 """Epochs after which the learning rate falls, and to which share of it."""
 _USUAL_EPOCHS = 60
 """Of a training that is limited by its time."""
-_WEAKEST = 0.01
 _SETTLING_BATCHES = 8
 """From which the statistics of normalisations are computed."""
 
 
-class WindowRecipe(Recipe[list[TrainingWindow]]):
+class WindowRecipe(ClassifyingRecipe[list[TrainingWindow]]):
     """Trains a :class:`WindowClassifier`.
 
     Parameters
@@ -52,8 +46,8 @@ class WindowRecipe(Recipe[list[TrainingWindow]]):
         Gives a network the weights that it starts from, and says where they come from.
     normalisation
         Mean and standard deviation of the colours (0 to 1).
-    stride_px
-        Of the network.
+    stride_px, turns
+        As for :class:`ClassifyingRecipe`.
     """
 
     def __init__(
@@ -65,35 +59,14 @@ class WindowRecipe(Recipe[list[TrainingWindow]]):
         begin: Callable[[WindowClassifier], str],
         normalisation: tuple[Colours, Colours],
         stride_px: int,
+        turns: bool,
     ) -> None:
-        self.settings, self._dataset, self._network, self._begin = settings, dataset, network, begin
-        scales = tuple(dict.fromkeys(settings.scales))
-        self._sampler = WindowSampler(
-            dataset, side=settings.crop_px, model_um=settings.pixel_size_um, seed=settings.seed, stride_px=stride_px,
-            sampling=settings.sampling, rotate=len(dataset.classes) > 1, largest_scale=max(scales),
-        )  # fmt: skip
-        if len(np.flatnonzero(self._sampler.counts)) < 2:
-            raise ModelError(
-                "There is only one kind of picture to learn from.",
-                hint="Add pictures without a defect, or other classes.",
-            )
+        super().__init__(settings, dataset, stride_px=stride_px, turns=turns)
+        self._network, self._begin = network, begin
         self.steps_per_epoch = max(1, math.ceil(self._sampler.windows_per_epoch / settings.batch))
         self._mean, self._std = normalisation
-        self._weights = class_weights(
-            settings.alpha, dataset.classes, self._sampler.counts, weighted=settings.loss == "weighted"
-        )
         self._gamma = settings.gamma if settings.loss == "focal" else 0.0
         self._about = ""
-        self._windows, self._tile_px, self._overlap_px = self._placed(scales, stride_px)
-
-    def _placed(self, scales: tuple[float, ...], stride_px: int) -> tuple[WindowSettings, int, int]:
-        """Windows of the model, and its tiles."""
-        sampler, whole = self._sampler, self._sampler.whole
-        side = sampler.picture_side() if whole else sampler.side
-        return placed_windows(
-            side, step=self.settings.window_step, scales=scales, stride_px=stride_px, tile_px=self.settings.tile_px,
-            input_px=sampler.side if whole else None,
-        )  # fmt: skip
 
     def batch(self, step: int) -> list[TrainingWindow]:
         """See :class:`Recipe`."""
@@ -187,13 +160,8 @@ class WindowRecipe(Recipe[list[TrainingWindow]]):
 
     def validate(self, network: nn.Module, dataset: Dataset) -> Job[Report]:
         """See :class:`Recipe`; measured at the best confidence for the data set."""
-        tally = yield from self._tally(network, dataset)
+        tally = yield from self.tally(network, dataset)
         return tally.report(confidence=tally.best_confidence(), complete=False)
-
-    def measure(self, network: nn.Module, dataset: Dataset) -> Job[Report]:
-        """See :class:`Recipe`; with intervals and curves."""
-        tally = yield from self._tally(network, dataset)
-        return tally.report(confidence=tally.best_confidence())
 
     def score(self, report: Report) -> float:
         """See :class:`Recipe`."""
@@ -203,24 +171,13 @@ class WindowRecipe(Recipe[list[TrainingWindow]]):
     def finish(self, network: nn.Module, dataset: Dataset) -> Job[ModelCard]:
         """The card, with what it learned from and which losses counted how much."""
         yield Progress(0, 0, "steps", "writing the card")
-        names = [*self._dataset.classes, "none"]
-        training = {
-            "examples": dict(zip(names, self._sampler.counts.tolist(), strict=True)),
-            "class_weights": dict(zip(names, self._weights, strict=True)), "sampling": self._sampler.sampling,
-        }  # fmt: skip
         about = {"backbone": self._about} if self._about else {}
-        return self._card().model_copy(update={"training": training | about})
+        return self._card().model_copy(update={"training": self.about() | about})
 
-    def _tally(self, network: nn.Module, dataset: Dataset) -> Job[ClassTally]:
+    def task_of(self, network: nn.Module) -> WindowTask:
+        """See :class:`ClassifyingRecipe`."""
         classifier = copy.deepcopy(cast(WindowClassifier, network))
-        task = WindowTask(self._card(), classifier, device=classifier.decide.weight.device, threshold=_WEAKEST)
-        return (yield from tally_windows(TaskScorer(task), dataset))
+        return WindowTask(self._card(), classifier, device=classifier.decide.weight.device, threshold=WEAKEST)
 
     def _card(self) -> ModelCard:
-        settings = self.settings
-        return ModelCard(
-            name=settings.network, task="classify", architecture=settings.network,
-            network=self._network.model_dump(mode="json"), classes=self._dataset.classes,
-            class_names=self._dataset.names, pixel_size_um=settings.pixel_size_um, tile_px=self._tile_px,
-            overlap_px=self._overlap_px, mean=self._mean, std=self._std, confidence=0.5, windows=self._windows,
-        )  # fmt: skip
+        return self.card(self._network, mean=self._mean, std=self._std)
