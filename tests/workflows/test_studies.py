@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from PIL import Image
 from microscope_qc.core.boxes import make_rows
 from microscope_qc.core.errors import InputError, ModelError
 from microscope_qc.core.jobs import run_job
+from microscope_qc.ml.datasets.learned import write_learned
 from microscope_qc.ml.training.rate_finder import find_rate
 from microscope_qc.project import Project
 from microscope_qc.project.runs.plan import RunPlan
@@ -96,6 +98,17 @@ def test_more_proposals_find_more(data: Path, tmp_path: Path) -> None:
     assert [chart.title for chart in table.charts] == ["Score", "Time"]
     with pytest.raises(InputError, match="7000 is no number of proposals"):
         run_job(proposals_curve(model, data, (7000,)))
+
+
+def test_a_model_is_measured_only_on_what_it_has_not_learned_from(data: Path, tmp_path: Path) -> None:
+    model, pictures = two_stage_model(tmp_path / "m"), load_dataset(data)
+    run_job(write_learned(replace(pictures, images=pictures.images[:3]), model))
+    table = run_job(proposals_curve(model, data, (2,), timed=0, device="cpu"))
+    assert table.subtitle == "1 picture or place" and table.rows[0]["truth"] == len(pictures.images[3].boxes)
+    assert any("3 places left out: toy has learned" in note for note in table.notes)
+    run_job(write_learned(pictures, model))
+    with pytest.raises(ModelError, match="every place was learned from"):
+        run_job(proposals_curve(model, data, (2,), timed=0, device="cpu"))
 
 
 def test_smaller_steps_of_windows_find_more(data: Path, tmp_path: Path) -> None:

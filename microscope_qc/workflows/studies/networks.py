@@ -26,10 +26,8 @@ from microscope_qc.ml.evaluation.report import WEAKEST, Report
 from microscope_qc.ml.library import load_card
 from microscope_qc.ml.tasks.kinds import TASKS
 from microscope_qc.reports.charts import Line, Trend
-from microscope_qc.workflows.learning.kept_apart import to_measure_on
-from microscope_qc.workflows.learning.reading import read_dataset
 from microscope_qc.workflows.learning.train import train, train_settings
-from microscope_qc.workflows.models.compare import without_learned_places
+from microscope_qc.workflows.studies.places import unknown_places
 from microscope_qc.workflows.studies.rival import START, Rival
 from microscope_qc.workflows.studies.speed import devices_to_time, hardware_words, seconds_per_picture
 from microscope_qc.workflows.studies.table import Kind, StudyColumn, StudyTable, figures_of
@@ -128,9 +126,10 @@ def compare_networks(
         )  # fmt: skip
         learned.append((yield from _learn(rival, place, job, partial(clock.tell, rival.name))))
         clock.next()
-    if all(one.card is None for one in learned):
+    models = {one.candidate.name: one.folder for one in learned if one.card is not None}
+    if not models:
         raise ModelError(f"None of the networks could be trained. {learned[0].problem}")
-    data, said = yield from _places(test or dataset, part, learned)
+    data, said = yield from unknown_places(test or dataset, part, models)
     rows = yield from _measured(learned, data, timed=timed, device=device)
     table = _table(task, data, learned, rows, said, timed=min(timed, len(data.images)), device=device)
     for name in (TABLE_NAME, "table.csv", "table.html"):
@@ -234,27 +233,6 @@ class _Clock:
 
 
 # -- measuring ---------------------------------------------------------------------------------------------------------
-
-
-def _places(dataset: Path | str, part: str, learned: Sequence[_Learned]) -> Job[tuple[Dataset, list[str]]]:
-    """What no model has learned from, with the classes of the models, and what is to be said of it."""
-    cards = [one.card for one in learned if one.card is not None]
-    read = yield from read_dataset(dataset, model_um=cards[0].pixel_size_um)
-    data, told = to_measure_on(read, part)
-    said = [*read.sentences(), *told]
-    for one in learned:
-        if one.card is not None:
-            data, more = yield from without_learned_places(data, one.candidate.name, one.folder)
-            said += more
-    if not data.images:
-        raise ModelError(
-            "There is nothing to measure on: the models have learned from every place.",
-            hint="Give pictures to measure on, or keep some for the test.",
-        )
-    classes = cards[0].classes
-    if TASKS.get(cards[0].task).one_class:
-        return data.as_one_class(classes[0]), said
-    return data.known_to(list(classes))[0], said
 
 
 def _measured(learned: Sequence[_Learned], data: Dataset, *, timed: int, device: str) -> Job[list[dict[str, Any]]]:

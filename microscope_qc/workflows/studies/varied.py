@@ -20,13 +20,10 @@ from microscope_qc.ml.cards import ModelCard
 from microscope_qc.ml.datasets import Dataset
 from microscope_qc.ml.evaluation.report import WEAKEST
 from microscope_qc.ml.library import load_card, model_folder
-from microscope_qc.ml.tasks.kinds import TASKS
 from microscope_qc.ml.tasks.windows import with_step
 from microscope_qc.reports.charts import Trend
-from microscope_qc.workflows.learning.kept_apart import to_measure_on
-from microscope_qc.workflows.learning.reading import read_dataset
-from microscope_qc.workflows.models.compare import without_learned_places
 from microscope_qc.workflows.studies.networks import TIMED, line_of
+from microscope_qc.workflows.studies.places import unknown_places
 from microscope_qc.workflows.studies.speed import devices_to_time, hardware_words, seconds_per_picture
 from microscope_qc.workflows.studies.table import Kind, StudyColumn, StudyTable, figures_of
 
@@ -137,7 +134,8 @@ def _study(
 ) -> Job[StudyTable]:  # fmt: skip
     if not cards:
         raise InputError(f"There is nothing to compare: {column.title.lower()}.", hint="Give one value or more.")
-    data, said = yield from _places(model, dataset, cards[0][1], part)
+    name = cards[0][1].name
+    data, said = yield from unknown_places(dataset, part, {name: model_folder(model)})
     from microscope_qc.ml.devices import use_threads
 
     use_threads()
@@ -160,24 +158,8 @@ def _study(
         StudyColumn("finds", "Found", Kind.COUNT), StudyColumn("truth", "Marked", Kind.COUNT),
         *(StudyColumn(f"seconds {where}", f"s per picture, {where}", Kind.NUMBER) for where in devices),
     ]  # fmt: skip
-    title = f"{cards[0][1].name}: {column.title.lower()}"
+    title = f"{name}: {column.title.lower()}"
     return StudyTable(title, places, columns, rows, notes, _trends(rows, column, devices))
-
-
-def _places(model: str | Path, dataset: Path | str, card: ModelCard, part: str) -> Job[tuple[Dataset, list[str]]]:
-    read = yield from read_dataset(dataset, model_um=card.pixel_size_um)
-    data, told = to_measure_on(read, part)
-    data, more = yield from without_learned_places(data, card.name, model_folder(model))
-    if not data.images:
-        raise ModelError(
-            "There is nothing to measure on: the model has learned from every place.",
-            hint="Mark defects on pictures that it does not know.",
-        )
-    if TASKS.get(card.task).one_class:
-        data = data.as_one_class(card.classes[0])
-    else:
-        data = data.known_to(list(card.classes))[0]
-    return data, [*read.sentences(), *told, *more]
 
 
 def _row(
