@@ -237,6 +237,57 @@ def test_the_summary_ends_with_the_counts(capsys):
     assert capsys.readouterr().out.splitlines()[-1] == "2 passed, 1 failed, 1 skipped"
 
 
+def failed_once(folder: Path, tests: str) -> checks.Check:
+    """A share whose tests ran, and failed as they say."""
+    file = folder / "test_share.py"
+    file.write_text(tests)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:napari", str(file)]
+    return checks._run(checks.Check("share", command, is_tests=True), free=None, width=2, limit=60)
+
+
+def test_a_test_that_lost_a_race_runs_once_more_and_is_named(tmp_path, capsys):
+    check = failed_once(
+        tmp_path,
+        f"""
+import pathlib
+import pytest
+def test_good(): pass
+@pytest.mark.parametrize("word", ["two words"])
+def test_race(word):
+    first = pathlib.Path({str(tmp_path)!r}, "ran")
+    if not first.exists():
+        first.touch()
+        raise OSError("busy - for now")
+""",
+    )
+    assert check.counts == {"passed": 1, "failed": 1, "skipped": 0}
+    checks._try_again([check], free=None, limit=60)
+    assert check.good
+    assert check.counts == {"passed": 2, "failed": 0, "skipped": 0}
+    assert checks._summary([check], 1.0) == 0
+    assert "passed alone:\n" in (said := capsys.readouterr().out)
+    assert "test_race[two words]\n" in said.rpartition("passed alone:")[2]
+
+
+@pytest.mark.parametrize(
+    "tests", ["def test_bad(): assert False", "def test_bad(bad): pass", "import nothing_called_so"]
+)
+def test_what_fails_twice_fails(tmp_path, tests):
+    check = failed_once(tmp_path, tests)
+    checks._try_again([check], free=None, limit=60)
+    assert not check.good
+    assert check.counts["failed"] == 1
+
+
+def test_many_failures_are_no_accident(tmp_path):
+    body = "\n".join(f"def test_{n}(): assert not __import__('os').path.exists(__file__ + 'x')" for n in range(5))
+    check = failed_once(tmp_path, body.replace("assert not", "assert"))
+    (tmp_path / "test_share.pyx").touch()
+    checks._try_again([check], free=None, limit=60)
+    assert not check.good
+    assert check.counts["failed"] == 5
+
+
 def test_why_tests_were_skipped_is_summed_up():
     check = checks.Check("x", [])
     check.output = "SKIPPED [2] tests/a.py:7: no data\nSKIPPED [1] tests/b/c.py: no data\nSKIPPED [1] t.py:1: long\n"

@@ -44,6 +44,8 @@ def shown(window: MainWindow, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> 
         window.session.mosaic = mosaic
         window.session.mosaic_changed.emit()
         settle(window.canvas, qtbot)
+        # what comes later still must not change how many pixels there are to compare
+        window.canvas.setFixedSize(window.canvas.size())
         return window.canvas
 
     yield show
