@@ -113,9 +113,10 @@ def add_training_settings(parser: argparse.ArgumentParser) -> None:
     ):
         parser.add_argument(flag, type=kind, metavar="X" if kind is number else "N", help=text)
     parser.add_argument(
-        "--augment", choices=("full", "flip", "zoom"),
-        help="how crops are varied: all that may differ between slides; only mirrored; mirrored, zoomed and in other "
-        "colours (default: full, or as published)",
+        "--augment", choices=("full", "upright", "flip", "zoom"),
+        help="how crops are varied: all that may differ between slides; the same, but upright; only mirrored; "
+        "mirrored, zoomed and in other colours (default: full, upright for pictures whose defects have a direction, "
+        "or as published)",
     )  # fmt: skip
     _add_classifier_settings(parser.add_argument_group("classifiers (--task classify)"))
     parser.add_argument("--device", default="auto", metavar="auto|cpu|cuda:0")

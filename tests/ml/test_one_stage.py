@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 from learning_toys import coco_folder
 from safetensors.torch import load_file
@@ -26,6 +27,9 @@ from microscope_qc.ml.architectures.recipe import TrainSettings
 from microscope_qc.ml.backbones.efficientnet_lite0 import EfficientNetLite0
 from microscope_qc.ml.backbones.weights import IMAGENET, start_from
 from microscope_qc.ml.cards import WEIGHTS_NAME, read_card
+from microscope_qc.ml.datasets import direction
+from microscope_qc.ml.datasets.crops import CropSampler
+from microscope_qc.ml.datasets.direction import have_a_direction
 from microscope_qc.ml.datasets.records import AnnotatedImage, Dataset
 from microscope_qc.ml.tasks.images import find
 from microscope_qc.workflows.learning.train import train
@@ -86,6 +90,63 @@ def test_small_pictures_are_enlarged_and_seen_whole(tmp_path: Path, size: tuple[
         recipe = LITE0.recipe(settings, data)
         assert recipe.side_px == max(size)
         assert all(len(crop.boxes) == 1 for step in range(20) for crop in recipe.batch(step))
+
+
+def _pictures(ratio: float, *, count: int = 12, side: int = 200) -> Dataset:
+    """With boxes of class A in any shape, and of B that are about ``ratio`` times as high as wide."""
+    rng = np.random.default_rng(2)
+    boxes = []
+    for _ in range(count):
+        sides = np.exp(rng.normal(3, 0.3, (2, 2)))
+        sides[1, 0] *= ratio
+        corners = rng.uniform(0, 20, (2, 2))
+        boxes.append(np.concatenate([corners, corners + sides], 1))
+    labels = np.array([0, 1])
+    images = [AnnotatedImage(Path(f"{n}.png"), (side, side), box, labels) for n, box in enumerate(boxes)]
+    return Dataset(["A", "B"], images)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "side", "expected"),
+    [(3.0, 200, "upright"), (1 / 3, 200, "upright"), (1.0, 200, "full"), (3.0, 2000, "full")],
+)
+def test_pictures_whose_defects_have_a_direction_are_left_upright(ratio: float, side: int, expected: str) -> None:
+    data = _pictures(ratio, side=side)
+    assert LITE0.suited(TrainSettings(), data).augment == expected
+    assert LITE0.suited(TrainSettings(augment="full"), data).augment == "full", "chosen"
+
+
+def test_the_chance_is_that_of_scipy(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = _pictures(1.25)
+    heights, widths = np.array([(image.boxes[1, 2:] - image.boxes[1, :2]) for image in data.images]).T
+    chance = scipy.stats.ttest_1samp(np.log(heights / widths), 0).pvalue
+    for level, expected in ((0.99, False), (1.01, True)):
+        monkeypatch.setattr(direction, "_CHANCE", 2 * chance * level)
+        assert have_a_direction(data) == expected
+
+
+def test_few_pictures_or_equal_boxes_tell_no_direction() -> None:
+    assert not have_a_direction(_pictures(3.0, count=4))
+    same = AnnotatedImage(Path("p.png"), (99, 99), np.array([[1.0, 1, 9, 5]]), np.array([0]))
+    assert not have_a_direction(Dataset(["A"], [same] * 4))
+    assert have_a_direction(Dataset(["A"], [same] * 40))
+    assert not have_a_direction(Dataset(["A"], []))
+
+
+def test_upright_crops_are_mirrored_from_left_to_right_only(tmp_path: Path) -> None:
+    picture = np.zeros((192, 192), np.uint8)
+    picture[:96, :96] = 200
+    cv2.imwrite(str(tmp_path / "p.png"), picture)
+    image = AnnotatedImage(tmp_path / "p.png", (192, 192), np.array([[0.0, 0, 96, 96]]), np.array([0]))
+    seen = {}
+    for augment in ("full", "upright"):
+        drawn = CropSampler(
+            Dataset(["A"], [image]), side=192, model_um=None, seed=0, stride_px=64, augment=augment
+        ).batch(0, 64)
+        brightest = [np.unravel_index(crop.pixels[48:144:95, 48:144:95, 0].argmax(), (2, 2)) for crop in drawn]
+        seen[augment] = {(int(y), int(x)) for y, x in brightest}
+    assert seen["upright"] == {(0, 0), (0, 1)}
+    assert len(seen["full"]) == 4
 
 
 @pytest.mark.parametrize("overlap", [0.0, 0.6])

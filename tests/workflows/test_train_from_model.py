@@ -100,6 +100,18 @@ def test_the_weights_are_taken_over_and_the_card_says_so(coco: Path, tmp_path: P
     assert not (tmp_path / "new" / START_NAME).exists() and not (tmp_path / "new" / DATA_NAME).exists()
 
 
+@pytest.mark.parametrize(
+    ("learned", "given", "used"),
+    [("upright", None, "upright"), ("upright", "full", "full"), ("sideways", None, "full"), (3, None, "full")],
+)
+def test_crops_are_varied_as_the_older_model_has_seen_them(
+    coco: Path, tmp_path: Path, start: Path, learned: object, given: str | None, used: str
+) -> None:
+    change_card(start, training={"settings": {"augment": learned}})
+    card = run_job(training(coco, tmp_path / "new", start, augment=given, **NO_STEP))
+    assert card.training["settings"]["augment"] == used
+
+
 def test_a_model_without_terms_of_others_hands_its_own_on(coco: Path, tmp_path: Path, start: Path) -> None:
     change_card(start, training={})
     run_job(training(coco, tmp_path / "new", start, **NO_STEP))

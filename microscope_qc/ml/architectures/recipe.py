@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 B = TypeVar("B")
 
 
+Augment = Literal["full", "upright", "flip", "zoom"]
 OF_CLASSIFIERS = frozenset({"loss", "alpha", "gamma", "sampling", "window_step", "scales"})
 """Settings that only a training of a classifier has a use for."""
 
@@ -46,8 +47,9 @@ class TrainSettings(BaseModel):
     crop_px, tile_px, overlap_px
         Side of training crops, and side and overlap of the trained model's tiles, in model pixels.
     augment
-        How crops are varied: "full" for everything that may differ between slides, "flip" for mirror images from left
-        to right, "zoom" for these, other sizes and colours.
+        How crops are varied: "full" for everything that may differ between slides, "upright" for the same but mirrored
+        from left to right only, "flip" for such mirror images and nothing else, "zoom" for these, other sizes and
+        colours.
     paste
         Share of the crops without a defect onto which a detector's training pastes one, and half of it of the others.
     data_share
@@ -88,7 +90,7 @@ class TrainSettings(BaseModel):
     crop_px: int = Field(default=384, ge=64, le=4096)
     tile_px: int = Field(default=512, ge=64, le=4096)
     overlap_px: int = Field(default=128, ge=0)
-    augment: Literal["full", "flip", "zoom"] = "full"
+    augment: Augment = "full"
     paste: float = Field(default=0.0, ge=0, le=1)
     data_share: float = Field(default=1.0, gt=0, le=1)
     loss: Literal["cross-entropy", "weighted", "focal"] = "cross-entropy"

@@ -47,8 +47,10 @@ class Augmentation:
     zoom_out
         Share of the crops that show more than fits: these are drawn from the smallest enlargement to 1, others from 1
         to the largest. 0 draws from all.
+    flips
+        Whether they are turned upside down, too, and not only from left to right.
     turns
-        Whether they are turned upside down and by a quarter, too; layers have any direction on a slide.
+        Whether they are turned by a quarter; layers have any direction on a slide.
     whole
         Whether images that fit into a crop are seen whole, at most shrunk a little, instead of enlarged and cut.
     light, blur
@@ -57,6 +59,7 @@ class Augmentation:
 
     scales: tuple[float, float] = (0.8, 1.25)
     zoom_out: float = 0.0
+    flips: bool = True
     turns: bool = True
     whole: bool = True
     light: bool = True
@@ -72,8 +75,9 @@ class Augmentation:
 
 AUGMENTATIONS = {
     "full": Augmentation(),
-    "flip": Augmentation(scales=(1.0, 1.0), turns=False, whole=False, light=False, blur=False),
-    "zoom": Augmentation(scales=(0.5, 2.0), zoom_out=0.5, turns=False, whole=False, blur=False),
+    "upright": Augmentation(flips=False, turns=False),
+    "flip": Augmentation(scales=(1.0, 1.0), flips=False, turns=False, whole=False, light=False, blur=False),
+    "zoom": Augmentation(scales=(0.5, 2.0), zoom_out=0.5, flips=False, turns=False, whole=False, blur=False),
 }
 """By their names in :class:`microscope_qc.ml.architectures.recipe.TrainSettings`."""
 
@@ -237,7 +241,7 @@ def _augment(rng: np.random.Generator, crop: TrainingCrop, how: Augmentation) ->
         pixels = pixels[:, ::-1]
         for group in (boxes, ignore):
             group[:, [1, 3]] = side - group[:, [3, 1]]
-    if how.turns and rng.random() < 0.5:
+    if how.flips and rng.random() < 0.5:
         pixels = pixels[::-1]
         for group in (boxes, ignore):
             group[:, [0, 2]] = side - group[:, [2, 0]]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from microscope_qc.core.errors import InputError, MicroscopeQCError, ModelError
 from microscope_qc.ml.architectures.base import architecture
+from microscope_qc.ml.architectures.recipe import Augment
 from microscope_qc.ml.cards import ModelCard
 from microscope_qc.ml.library import load_card
 from microscope_qc.ml.training.start import StartModel, require_startable, start_model
@@ -35,6 +36,9 @@ def settings_from(card: ModelCard, given: Mapping[str, Any]) -> dict[str, Any]:
     """Settings of a training that starts from a model: as that has them, where they were not given."""
     rate = architecture(card.architecture).defaults.get("learning_rate", CONTINUED_RATE)
     own = {"network_settings": card.network, "pixel_size_um": card.pixel_size_um, "learning_rate": rate}
+    learned = card.training.get("settings")
+    if isinstance(learned, Mapping) and learned.get("augment") in get_args(Augment):
+        own["augment"] = learned["augment"]
     return own | {name: value for name, value in given.items() if value is not None}
 
 

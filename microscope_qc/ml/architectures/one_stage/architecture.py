@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from microscope_qc.ml.architectures.dense.architecture import DenseArchitecture
 from microscope_qc.ml.architectures.one_stage.settings import OneStageSettings
@@ -28,14 +28,19 @@ class OneStageArchitecture(DenseArchitecture[OneStageSettings]):
         return settings.stride_px
 
     def suited(self, settings: TrainSettings, dataset: Dataset) -> TrainSettings:
-        """Enlarge pictures of which even the largest is small."""
+        """Enlarge pictures of which even the largest is small; leave upright what has an up and a down."""
+        from microscope_qc.ml.datasets.direction import have_a_direction
         from microscope_qc.ml.datasets.scaled import model_shape
 
         side = max(max(model_shape(image, settings.pixel_size_um)) for image in dataset.images)
-        if side >= LEAST_SIDE_PX or "enlarge" in settings.network_settings:
-            return settings
-        enlarge = round(min(LEAST_SIDE_PX / side, 4.0), 4)
-        return settings.model_copy(update={"network_settings": {**settings.network_settings, "enlarge": enlarge}})
+        chosen: dict[str, Any] = {}
+        if side < LEAST_SIDE_PX and "enlarge" not in settings.network_settings:
+            enlarge = round(min(LEAST_SIDE_PX / side, 4.0), 4)
+            chosen["network_settings"] = {**settings.network_settings, "enlarge": enlarge}
+        # a slide lies in any direction under the microscope, whole pictures are all taken in one
+        if "augment" not in settings.model_fields_set and side <= settings.crop_px and have_a_direction(dataset):
+            chosen["augment"] = "upright"
+        return settings.model_copy(update=chosen) if chosen else settings
 
     def build(self, settings: OneStageSettings, classes: int) -> OneStage:
         """See :class:`Architecture`."""
