@@ -64,7 +64,7 @@ def test_random_leaves_the_network_as_it_is() -> None:
 
 
 def test_a_changed_package_is_not_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weights, "_SHA256", "0" * 64)
+    monkeypatch.setattr(weights, "LITE0_SHA256", "0" * 64)
     with pytest.raises(ModelError, match="changed"):
         start_from(EfficientNetLite0(), IMAGENET)
 

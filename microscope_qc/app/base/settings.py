@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from platformdirs import user_cache_path, user_config_path
+from platformdirs import user_config_path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from microscope_qc.core.errors import MicroscopeQCError
@@ -69,17 +69,6 @@ def config_folder() -> Path:
     """Folder of the settings; ``MICROSCOPE_QC_CONFIG_DIR`` moves it."""
     chosen = os.environ.get("MICROSCOPE_QC_CONFIG_DIR")
     return Path(chosen) if chosen else user_config_path("microscope-qc", appauthor=False)
-
-
-def cache_folder() -> Path:
-    """Folder of what can be made again, as thumbnails; ``MICROSCOPE_QC_CACHE_DIR`` moves it.
-
-    Where the settings were moved, it lies beside them.
-    """
-    chosen, settings = (os.environ.get(f"MICROSCOPE_QC_{name}_DIR") for name in ("CACHE", "CONFIG"))
-    if chosen or settings:
-        return Path(chosen) if chosen else Path(str(settings)) / "cache"
-    return user_cache_path("microscope-qc", appauthor=False)
 
 
 def settings_path() -> Path:

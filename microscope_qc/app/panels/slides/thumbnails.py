@@ -14,7 +14,7 @@ import numpy as np
 from qtpy.QtCore import QObject, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QIcon, QImage, QPainter, QPixmap
 
-from microscope_qc.app.base.settings import cache_folder
+from microscope_qc.core.cache_folder import cache_folder
 from microscope_qc.core.files import WriteError, atomic_path
 
 if TYPE_CHECKING:
