@@ -91,7 +91,10 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "marks": ("places", "list, add, move and delete the marks that align slides with a stage"),
         "alignments": ("places", "list and delete alignments of slides with a stage"),
         "stage": ("stage", "align a slide with a stage from marks; stage positions of chosen findings"),
-        "edx": ("edx", "match EDX measurements with findings; list, link, unlink and delete them"),
+        "edx": (
+            "edx",
+            "match EDX measurements with findings; list, link, delete them; classes by composition",
+        ),
     },
 }
 # Started by the program itself, not by a user.

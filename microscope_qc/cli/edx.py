@@ -11,16 +11,21 @@ from microscope_qc.cli.parts import add_json, whole_number
 
 def register(subparsers: Any) -> None:
     """Add the command."""
+    from microscope_qc.cli import edx_classes
+    from microscope_qc.correlation.sites import USUAL_PATTERN
+
     edx = subparsers.add_parser(
-        "edx", description="Take EDX measurements into a project, and say which findings they belong to."
+        "edx",
+        description="Take EDX measurements into a project, say which findings they belong to, and which classes they "
+        "mean.",
     )
     commands = edx.add_subparsers(required=True, metavar="COMMAND")
     imported = commands.add_parser(
         "import",
         help="match compositions with findings",
-        description="Read a table of compositions (CSV or XLSX) and match its lines with findings: by their number, "
-        "then by stage position within the expected error. Ambiguous lines are listed, never guessed; what belongs to "
-        "no finding is kept, too. It is one step of the history.",
+        description="Read a table of compositions (CSV or XLSX) and match its lines with findings: by their note or "
+        "number, then by stage position within the expected error. Ambiguous lines are listed, never guessed; what "
+        "belongs to no finding is kept, too. It is one step of the history.",
     )
     imported.add_argument("project", type=Path, metavar="PROJECT.mqc")
     imported.add_argument("file", type=Path, metavar="FILE")
@@ -28,6 +33,25 @@ def register(subparsers: Any) -> None:
     imported.add_argument("--slide", metavar="NAME")
     imported.add_argument(
         "--unit", choices=["at", "wt"], help="atom %% or weight %%, for a table that does not say which it holds"
+    )
+    imported.add_argument(
+        "--sites",
+        default=USUAL_PATTERN,
+        metavar="PATTERN",
+        help="how labels name a site and its points: point 1 lies on the defect, the others are references beside it; "
+        "sites go to findings one to one. '' where labels name no sites (default %(default)s)",
+    )
+    imported.add_argument(
+        "--column",
+        action="append",
+        default=[],
+        metavar="HEADING=WHAT",
+        help="what a column holds, for tables that are read in no other way; once for each column that counts. WHAT "
+        "is label, Ni at%% or Ni wt%%, x_mm, y_mm, x_um, y_um, kv; for a line for each element: element, and at%% or "
+        "wt%%",
+    )
+    imported.add_argument(
+        "--header-line", type=whole_number, default=1, metavar="N", help="line of the headings (default %(default)s)"
     )
     imported.add_argument(
         "--any-sum",
@@ -57,18 +81,27 @@ def register(subparsers: Any) -> None:
         parser.add_argument("measurements", type=whole_number, nargs="+", metavar="MEASUREMENT")
         add_json(parser)
         parser.set_defaults(handler=handler, json=False)
+    edx_classes.add(commands)
 
 
 def _import(args: argparse.Namespace) -> int:
     from microscope_qc.cli.progress import print_json, run
+    from microscope_qc.correlation.edx_columns import columns_of
     from microscope_qc.project import Project
     from microscope_qc.workflows.stage.edx import EdxImport, keep_edx, plan_edx, summary
 
     with Project.open(args.project, write=not args.dry_run) as project:
         slide_id = None if args.slide is None else project.slides.named(args.slide).id
-        plan = run(
-            plan_edx(project, args.file, registration=args.registration, slide_id=slide_id, unit=args.unit), args
+        job = plan_edx(
+            project,
+            args.file,
+            registration=args.registration,
+            slide_id=slide_id,
+            unit=args.unit,
+            sites=args.sites,
+            columns=columns_of(args.column, line=args.header_line) if args.column else None,
         )
+        plan = run(job, args)
         result = EdxImport(len(plan.matching.placements), plan.matching)
         if not args.dry_run:
             result = keep_edx(project, plan, any_sum=args.any_sum)
@@ -80,9 +113,11 @@ def _import(args: argparse.Namespace) -> int:
     for match in found.matched:
         amounts = ", ".join(f"{symbol} {value:.2f}" for symbol, value in match.spectrum.at_percent.items())
         how = ", computed from weight %" if match.spectrum.computed else ""
-        print(f"  {match.label}: finding {match.box_id} ({match.by}); at% {amounts}{how}")
-    for label, ids in found.ambiguous.items():
-        print(f"  {label}: could be finding {', '.join(map(str, ids))}; name it in the table, or use “edx link”")
+        kind = "" if match.kind == "point" else f", {match.kind}"
+        print(f"  {match.label}: finding {match.box_id} ({match.by}{kind}); at% {amounts}{how}")
+    for known in found.placements:
+        if known.candidates:
+            print(f"  {known.label}: {known.reason}; name it in the table, or use “edx link”")
     for label, reason in found.unmatched.items():
         print(f"  {label}: {reason}")
     if result.replaced:

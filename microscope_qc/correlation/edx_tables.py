@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -19,18 +19,19 @@ from microscope_qc.core.elements import atomic_percent, element_in
 from microscope_qc.core.errors import ExchangeError
 from microscope_qc.core.numbers import exact_text, grouping_signs, number_in
 from microscope_qc.core.sheets import read_sheets
+from microscope_qc.correlation.edx_headings import (
+    LABEL_HEADS,
+    STATISTICS,
+    block_columns,
+    block_label,
+    element_columns,
+    is_amount,
+    is_block_head,
+    stage_columns,
+    unit_in,
+)
 from microscope_qc.correlation.targets import OUTSIDE
 
-_LABELS = (
-    "defect_id", "defect", "label", "spectrum", "spectrum label", "spectrum name", "name", "point", "id", "spektrum",
-)  # fmt: skip
-_STATISTICS = re.compile(
-    r"(statistics?|statistik|mean|average|median|max(imum)?|min(imum)?|range|sigma|std|standard(?=\s*(dev|err|abw))"
-    r"|standardabweichung|totals?|sum|summe|gesamt|mittelwert|deviation)\b.*",
-    re.IGNORECASE,
-)
-_WEIGHT = re.compile(r"(?<![a-z])(weight|wt|mass|masse|massen\w*|gew|gewichts?)(?![a-z])")
-_ATOM = re.compile(r"(?<![a-z])(atomic|atoms?|at)(?![a-z])")
 _VOLTAGE_WORDS = (
     r"acc(?:\.|elerating)?[_ ]?voltage|beam (?:energy|voltage)|primary energy|hv|eht|kv"
     r"|beschleunigungsspannung|primärenergie"
@@ -42,28 +43,6 @@ _KINDS = {
 }
 _VOLTAGE = re.compile(rf"(?:(?:{_VOLTAGE_WORDS})[_ ]?)?[(\[]?ke?v[)\]]?")
 _SAID_VOLTAGE = re.compile(rf"\b(?:{_VOLTAGE_WORDS})\b[^0-9]{{0,12}}([0-9]+(?:[.,][0-9]+)?) ?ke?V\b", re.IGNORECASE)
-_PERCENT = re.compile(r"%|percent|prozent")
-_ELEMENT_HEADS = ("element", "elem", "elem.", "elt", "elt.", "el")
-_SIGMAS = re.compile(r"(?:([1-9]) ?)?(?:sigma|σ)")
-_NO_AMOUNT = re.compile(r"sigma|err|fehler|oxid|compound|verbindung|net|no\.|nummer|number")
-_UNIT_WORDS = {
-    "%",
-    "at",
-    "atom",
-    "atomic",
-    "wt",
-    "weight",
-    "mass",
-    "percent",
-    "gew",
-    "masse",
-    "norm",
-    "in",
-    "c",
-    "prozent",
-}
-_UNITS = re.compile(r"(?<![a-z])(weight|wt|mass\w*|gew\w*|atom\w*|at)(?![a-z])|percent|prozent")
-_LONGEST_HEADING = 60
 _LEAST_SUM, _LARGEST_SUM = 50.0, 101.0
 _AGREEING = 1.5
 """Atom % may differ so much from those computed of weight %; tables round both."""
@@ -71,6 +50,10 @@ _AGREEING = 1.5
 
 class UnitNotSaidError(ExchangeError):
     """A table holds amounts and does not say whether they are weight % or atom %."""
+
+
+class NoCompositionError(ExchangeError):
+    """A table holds no composition, as far as its headings tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,28 +102,39 @@ class Spectrum:
         )
 
 
-def read_spectra(path: Path | str, *, unit: str | None = None) -> list[Spectrum]:
+Sheets = Sequence[Sequence[Sequence[str]]]
+
+
+def read_spectra(
+    path: Path | str, *, unit: str | None = None, rewrite: Callable[[Sheets], Sheets] | None = None
+) -> list[Spectrum]:
     """Read a CSV or XLSX table.
 
     Parameters
     ----------
     unit
         "at" or "wt" for amounts of which the table does not say it.
+    rewrite
+        Makes tables that can be read of the cells of all sheets.
 
     Raises
     ------
     ExchangeError
-        When it cannot be read, or holds no composition.
+        When it cannot be read.
+    NoCompositionError
+        When it holds no composition.
     UnitNotSaidError
         When it does not say whether it holds weight % or atom %.
     """
     path = Path(path)
-    sheets = read_sheets(path, what="table of compositions")
+    sheets: Sheets = read_sheets(path, what="table of compositions")
+    sheets = sheets if rewrite is None else rewrite(sheets)
     spectra = _joined(spectrum for rows in sheets for spectrum in spectra_in(rows, name=path.name, unit=unit))
     if not any(spectrum.at_percent for spectrum in spectra):
-        raise ExchangeError(
+        raise NoCompositionError(
             f"{path.name} holds no composition.",
-            hint="It needs a column for the finding's number and one for each element, such as 'Ni at%'.",
+            hint="It needs a column for the finding's number and one for each element, such as 'Ni at%'. Or say what "
+            "its columns hold (“Columns…” in the window, --column on the command line).",
         )
     return spectra
 
@@ -178,9 +172,9 @@ def _disagreement(at: dict[str, float], wt: dict[str, float]) -> list[str]:
 def spectra_in(rows: Sequence[Sequence[str]], *, name: str = "The table", unit: str | None = None) -> list[Spectrum]:
     """Return the compositions in the cells of a table; see :func:`read_spectra`."""
     reader = _Reader(rows, name, unit)
-    if any(_is_block_head(row) for row in rows):
+    if any(is_block_head(row) for row in rows):
         return list(reader.blocks())
-    starts = [number for number, row in enumerate(rows) if _element_columns(row) and not _has_number(row)]
+    starts = [number for number, row in enumerate(rows) if element_columns(row) and not _has_number(row)]
     starts = [number for number in starts if len([cell for cell in rows[number] if cell]) > 1]
     if starts:
         return list(reader.wide(starts))
@@ -244,9 +238,9 @@ class _Reader:
 
     def blocks(self) -> Iterator[Spectrum]:
         names: list[str] = []
-        heads = [number for number, row in enumerate(self.rows) if _is_block_head(row)]
+        heads = [number for number, row in enumerate(self.rows) if is_block_head(row)]
         for start, end in zip([-1, *heads], [*heads, len(self.rows)], strict=True):
-            columns = _block_columns(self.rows[start]) if start >= 0 else {}
+            columns = block_columns(self.rows[start]) if start >= 0 else {}
             units = [unit for unit in UNITS if unit in columns]
             if columns and not units and "any" in columns:
                 unit = self.table_unit(self.said_unit(range(len(self.rows))))
@@ -262,8 +256,8 @@ class _Reader:
                     lines.setdefault(symbol, row)
                 elif columns and not names and self._holds_amount(row, columns):
                     strange.append(_at(row, columns["element"]))
-                elif len(filled) in (1, 2) and not _STATISTICS.match(filled[0]):
-                    names.append(_block_label(filled))
+                elif len(filled) in (1, 2) and not STATISTICS.match(filled[0]):
+                    names.append(block_label(filled))
             if lines and units:
                 parts = {unit: {e: _at(row, columns[unit]) for e, row in lines.items()} for unit in units}
                 sigma = self._block_sigma(lines, columns)
@@ -275,7 +269,7 @@ class _Reader:
         """Whether a line of a block says how much there is of something that has a name, and is no statistics."""
         name = _at(row, columns.get("element", -1))
         numbers = [number_in(_at(row, columns[unit]), grouped=self.grouped) for unit in UNITS if unit in columns]
-        return bool(name) and not _STATISTICS.match(name) and any(number > 0 for number in numbers)
+        return bool(name) and not STATISTICS.match(name) and any(number > 0 for number in numbers)
 
     def _block_sigma(self, lines: dict[str, Sequence[str]], columns: dict[str, int]) -> dict[str, dict[str, float]]:
         """Standard deviations in the unit of their amounts; errors of which the table does not say how many sigma they
@@ -304,21 +298,21 @@ class _Reader:
         before = 0
         for start, end in zip(starts, [*starts[1:], len(self.rows)], strict=True):
             head = self.rows[start]
-            if _STATISTICS.match(_at(head, 0)):
+            if STATISTICS.match(_at(head, 0)):
                 continue
-            columns = _element_columns(head)
+            columns = element_columns(head)
             where, before = range(before, start) if stated_above else range(start + 1, end), start
             if any(not unit for _, unit in columns.values()):
                 found = self.table_unit(self.said_unit(where))
                 columns = {place: (symbol, unit or found) for place, (symbol, unit) in columns.items()}
             words = [cell.casefold().strip() for cell in head]
-            label_at = next((words.index(word) for word in _LABELS if word in words), None)
+            label_at = next((words.index(word) for word in LABEL_HEADS if word in words), None)
             if label_at is None:
                 label_at = next((place for place in range(len(head)) if place not in columns), None)
             kv_at = next((place for place, word in enumerate(words) if _VOLTAGE.fullmatch(word)), -1)
-            strange = {n: cell for n, cell in enumerate(head) if n not in (*columns, label_at) and _is_amount(cell)}
+            strange = {n: cell for n, cell in enumerate(head) if n not in (*columns, label_at) and is_amount(cell)}
             lines = range(start + 1, end)
-            yield from self._wide_lines(lines, columns, label_at, _stage_columns(words), kv_at, strange)
+            yield from self._wide_lines(lines, columns, label_at, stage_columns(words), kv_at, strange)
 
     def _wide_lines(
         self,
@@ -332,7 +326,7 @@ class _Reader:
         for number in lines:
             row = self.rows[number]
             label = "" if label_at is None else _at(row, label_at)
-            if _STATISTICS.match(label):
+            if STATISTICS.match(label):
                 continue
             parts: dict[str, dict[str, str]] = {"at": {}, "wt": {}}
             for place, (symbol, unit) in columns.items():
@@ -361,7 +355,7 @@ class _Reader:
             return
         unit = self.table_unit(self.said_unit(range(start - 1)) or self.said_unit(range(lines[-1] + 1, len(self.rows))))
         for place, label in enumerate(head):
-            if place == 0 or not label or _STATISTICS.match(label):
+            if place == 0 or not label or STATISTICS.match(label):
                 continue
             cells = {element_in(_at(self.rows[n], 0)) or "": _at(self.rows[n], place) for n in lines}
             yield from self.spectrum(label, {unit: cells}, row=start + 1)
@@ -400,97 +394,9 @@ class _Reader:
         yield replace(known, notes=tuple(notes))
 
 
-def unit_in(text: str) -> str:
-    """Return "at" or "wt" where a text is about atom % or weight %, "" for neither or both."""
-    words = text.casefold()
-    if not _PERCENT.search(words):
-        return ""
-    weight, atom = _WEIGHT.search(words), _ATOM.search(words)
-    return "" if bool(weight) == bool(atom) else "wt" if weight else "at"
-
-
 def _at(row: Sequence[str], place: int) -> str:
     return row[place] if 0 <= place < len(row) else ""
 
 
 def _has_number(row: Sequence[str]) -> bool:
     return any(not math.isnan(number_in(cell, unit="%")) for cell in row[1:])
-
-
-def _is_block_head(row: Sequence[str]) -> bool:
-    return any(cell.casefold() in _ELEMENT_HEADS for cell in row) and any("%" in cell for cell in row)
-
-
-def _block_columns(row: Sequence[str]) -> dict[str, int]:
-    """Places of the element, its amounts and their errors; normalised weight % before those that are not.
-
-    "raw" are weight % that are not normalised, "error" is their absolute error, of so many standard deviations as
-    "sigmas" says; so do "wt sigmas" of "wt sigma" and "at sigmas" of "at sigma".
-    """
-    columns: dict[str, int] = {}
-    for place, cell in enumerate(row):
-        word = cell.casefold()
-        if word in _ELEMENT_HEADS:
-            columns.setdefault("element", place)
-        elif said := _SIGMAS.search(word):
-            unit = unit_in(word.replace(said.group(), ""))
-            if word.startswith("abs") or (unit == "wt" and "err" in word):
-                columns.setdefault("error", place)
-                columns.setdefault("sigmas", int(said.group(1) or 1))
-            elif unit:
-                columns.setdefault(f"{unit} sigma", place)
-                columns.setdefault(f"{unit} sigmas", int(said.group(1) or 1))
-        elif "%" not in word or _NO_AMOUNT.search(word):
-            continue
-        elif kind := unit_in(word):
-            if kind == "wt" and "norm" not in word:
-                columns.setdefault("raw", place)
-            if kind not in columns or ("norm" in word and "norm" not in row[columns[kind]].casefold()):
-                columns[kind] = place
-        else:
-            columns.setdefault("any", place)
-    return columns
-
-
-def _block_label(filled: Sequence[str]) -> str:
-    """The name above a block: "D3", "Spectrum: D3", or the second of two cells."""
-    if len(filled) == 2:
-        return filled[1]
-    return re.sub(r"^(spectrum|spektrum|sample|label|name)\s*:\s*", "", filled[0], flags=re.IGNORECASE)
-
-
-def _element_columns(row: Sequence[str]) -> dict[int, tuple[str, str]]:
-    """Place of each element column, with its symbol and its unit ("" where the cell does not say it)."""
-    found = {}
-    for place, cell in enumerate(row):
-        if len(cell) > _LONGEST_HEADING or (cell == "Y" and "X" in row):  # places on the stage
-            continue
-        symbol = element_in(cell)
-        if symbol is not None:
-            found[place] = (symbol, "")
-            continue
-        parts = re.findall(r"[^\W\d_]+|%", cell)
-        symbols = [symbol for part in parts if part.casefold() != "at" and (symbol := element_in(part)) is not None]
-        rest = {part.casefold() for part in parts if element_in(part) is None or part.casefold() == "at"}
-        if len(symbols) == 1 and rest <= _UNIT_WORDS and not re.search(r"\d", cell):
-            found[place] = (symbols[0], unit_in(f"{' '.join(rest)} %"))
-    return found
-
-
-def _is_amount(heading: str) -> bool:
-    """Whether a column holds amounts of something that is no element, as it says at% or wt%."""
-    words = heading.casefold()
-    about = _STATISTICS.match(heading) or _NO_AMOUNT.search(words) or _SIGMAS.search(words)
-    return bool(unit_in(words)) and not about and any(c.isalpha() for c in _UNITS.sub("", words))
-
-
-def _stage_columns(words: Sequence[str]) -> list[tuple[int, float]]:
-    """Place and factor to mm of stage x and y; [] where one of them is missing."""
-    found: list[tuple[int, float]] = []
-    for axis in "xy":
-        for place, word in enumerate(words):
-            match = re.fullmatch(rf"(?:stage[ _]?)?{axis}[ _]?\(?(mm|um|µm|μm)\)?", word)
-            if match:
-                found.append((place, 1.0 if match.group(1) == "mm" else 0.001))
-                break
-    return found if len(found) == 2 else []

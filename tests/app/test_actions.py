@@ -39,7 +39,7 @@ SINCE |= {"plane.next", "plane.previous", "channel.next", "channel.previous", "c
 SINCE |= {"file.open_folder", "file.add_folder"}
 SINCE |= {"slide.rename", "slide.folder", "slide.locate"}
 SINCE |= {"slide.fields", "slide.names_fields", "slide.import_fields", "slide.export_fields"}
-SINCE |= {"review.explain", "sem.import_edx"}
+SINCE |= {"review.explain", "review.composition", "sem.import_edx", "sem.edx_rules"}
 SINCE |= {"scope.slide", "scope.selected", "scope.all"}
 SINCE |= {"file.backups", "slide.accept"}
 SINCE |= {f"class.Shift+{digit}" for digit in range(10)}
@@ -63,11 +63,11 @@ LAYOUT = {
     "Slide": "pixel_size info rename folder accept locate convert - next previous"
     " - fields names_fields import_fields export_fields - remove",
     "Detect": "open",
-    "Review": "confirm reject unreview choose similar explain - next previous note Work over Class - area slide view"
-    " - open",
+    "Review": "confirm reject unreview choose similar explain composition - next previous note Work over Class"
+    " - area slide view - open",
     "Review/Work over": "slide selected all",
     "Review/Class": " ".join(CLASS_KEYS),
-    "SEM": "open import_edx",
+    "SEM": "open import_edx edx_rules",
     "Models": "list studies",
     "Help": "shortcuts about",
 }

@@ -15,7 +15,8 @@ from microscope_qc.core.boxes import make_rows
 from microscope_qc.core.elements import ATOMIC_WEIGHT, element_in
 from microscope_qc.core.errors import ExchangeError, MicroscopeQCError
 from microscope_qc.correlation.edx import match_spectra
-from microscope_qc.correlation.edx_tables import read_spectra, spectra_in, unit_in
+from microscope_qc.correlation.edx_headings import unit_in
+from microscope_qc.correlation.edx_tables import read_spectra, spectra_in
 
 WT = {"O": 30.0, "Co": 20.0, "Ni": 50.0}
 AT = {"O": 61.15, "Co": 11.07, "Ni": 27.78}

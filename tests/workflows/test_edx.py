@@ -18,7 +18,7 @@ from microscope_qc.core.jobs import run_job
 from microscope_qc.project import Project
 from microscope_qc.workflows.exports import export_named
 from microscope_qc.workflows.results.report import write_report
-from microscope_qc.workflows.stage.edx import import_edx, keep_edx, plan_edx
+from microscope_qc.workflows.stage.edx import candidates_of, import_edx, keep_edx, plan_edx, site_of
 from microscope_qc.workflows.stage.edx_out import compositions
 from microscope_qc.workflows.stage.stage import fit_registration
 
@@ -32,6 +32,22 @@ def table(tmp_path: Path) -> Path:
     path = tmp_path / "edx.csv"
     path.write_text(TABLE)
     return path
+
+
+@pytest.fixture
+def aligned(project: Project) -> Project:
+    """The project with an alignment that has an expected error of some um."""
+    slide = project.slides[0]
+    for name, y, x, off in (("A", 0, 0, 0.0), ("B", 0, 600, 1e-4), ("C", 400, 0, -1e-4), ("D", 400, 600, 1e-4)):
+        project.marks.add(slide.id, name, y, x, stage_x_mm=10 + x / 2000 + off, stage_y_mm=20 - y / 2000)
+    fit_registration(project, slide.id, name="R1")
+    return project
+
+
+def stage_of(project: Project, number: int) -> tuple[float, float]:
+    """Where the middle of a finding is on the stage of :func:`aligned`."""
+    (row,) = project.boxes.table(project.slides[0].id).get([number])
+    return 10 + float(row["x0"] + row["x1"]) / 4000, 20 - float(row["y0"] + row["y1"]) / 4000
 
 
 def labels(project: Project) -> dict[str, int | None]:
@@ -230,3 +246,53 @@ def test_the_commands(project: Project, table: Path, capsys: pytest.CaptureFixtu
     told("import", table, "--unit", "wt")
     frame = api.compositions(cell)
     assert frame["Ni wt%"].tolist() == [40] and frame["defect_id"].tolist() == [3]
+    api.link_edx(cell, {int(frame["measurement"][0]): None})
+    assert api.compositions(cell)["defect_id"].isna().all()
+
+
+def test_sites_of_a_shuffled_table_go_to_their_findings(
+    aligned: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "sites.csv"
+    positions = {number: stage_of(aligned, number) for number in (1, 2)}
+    lines = [
+        ("B-P2", 100, 0, (0, 0)), ("A-P1", 60, 40, positions[1]), ("D4-P2", 90, 10, ("", "")),
+        ("B-P1", 50, 50, positions[2]), ("D4-P1", 20, 80, ("", "")), ("C-P1", 30, 70, (0, 0)),
+    ]  # fmt: skip
+    rows = [f"{label},{oxygen},{nickel},{place[0]},{place[1]}" for label, oxygen, nickel, place in lines]
+    table.write_text("\n".join(["Spectrum,O at%,Ni at%,stage_x_mm,stage_y_mm", *rows]))
+    aligned.close()
+    assert main(["edx", "import", str(aligned.path), str(table), "--dry-run", "--sites", ""]) == 0
+    assert "1 of 6 spectra" not in capsys.readouterr().out
+    assert main(["edx", "import", str(aligned.path), str(table), "--sites", "{site}"]) == 2
+    assert "where site and point stand" in capsys.readouterr().err
+    found = api.import_edx(aligned.path, table).set_index("label")
+    assert found["finding"].dropna().to_dict() == {"B-P2": 2, "A-P1": 1, "D4-P2": 4, "B-P1": 2, "D4-P1": 4}
+    assert found["kind"].to_dict() == {
+        "B-P2": "reference", "A-P1": "point", "D4-P2": "reference", "B-P1": "point", "D4-P1": "point", "C-P1": "point",
+    }  # fmt: skip
+    with Project.open(aligned.path) as again:
+        assert [a.percent for a in again.measurements.composition(4, "at")] == [20, 80]  # without its reference
+        assert [m.label for m in again.measurements.unplaced] == ["C-P1"]
+        first = next(m.id for m in again.measurements if m.label == "D4-P1")
+        assert [again.measurements.by_id(n).label for n in site_of(again, first)] == ["D4-P2", "D4-P1"]
+        assert site_of(again, first, sites="") == (first,)
+        placed = next(m for m in again.measurements if m.label == "A-P1")
+        assert candidates_of(again, placed) == (1,)
+
+
+def test_what_columns_hold_is_said_on_the_command_line(
+    project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "own.csv"
+    table.write_text("Report\nProbe;c(Ni) corr.;c(O) corr.\nD3;40,0;60,0\nD4;30,0;70,0\n")
+    project.close()
+    command = ["edx", "import", str(project.path), str(table)]
+    assert main(command) == 2 and "--column" in capsys.readouterr().err
+    said = ["--header-line", "2", "--column", "Probe=label", "--column", "c(Ni) corr.=Ni at%"]
+    assert main([*command, *said]) == 2 and "add up to 40" in capsys.readouterr().err
+    assert main([*command, *said, "--column", "c(O) corr.=O at%"]) == 0
+    assert api.compositions(project.path)["O at%"].tolist() == [60, 70]
+    columns = {"Probe": "label", "c(Ni) corr.": "Ni at%", "c(O) corr.": "O at%"}
+    found = api.import_edx(project.path, table, columns=columns, heading_line=2)
+    assert found["finding"].tolist() == [3, 4]

@@ -8,13 +8,14 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from platformdirs import user_config_path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from microscope_qc.core.errors import MicroscopeQCError
 from microscope_qc.core.files import atomic_write
+from microscope_qc.correlation.sites import USUAL_PATTERN
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,8 @@ class AppSettings(BaseModel):
     position_unit: str = ""  # of the dialog that goes to a position
     stage_order: Literal["short", "worst", "number"] = "short"  # of the travel list
     stage_unit: Literal["mm", "um"] = "mm"  # of coordinate tables and drive sheet
+    edx_sites: str = USUAL_PATTERN  # how labels of EDX spectra name sites and points
+    edx_columns: dict[str, dict[str, Any]] = Field(default_factory=dict)  # layout of a table -> what its columns hold
     slide_columns: list[str] = Field(default_factory=lambda: ["findings", "left"])  # of the list of slides
     slide_order: tuple[str, bool] = ("", False)  # column that sorts it ("": as added), whether downwards
     judge_zoom: float = Field(

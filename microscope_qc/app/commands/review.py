@@ -60,6 +60,10 @@ def _explain(context: Context) -> None:
     dialog.raise_()
 
 
+def _take_measured_class(context: Context) -> None:
+    context.session.judging.take_measured_class(context.session.selection.ids)
+
+
 def _next(context: Context) -> None:
     context.session.navigation.next()
 
@@ -156,6 +160,16 @@ ACTIONS = (
         icon="eye-outline",
         when=has_selection,
         tooltip="What a classifier takes it for, and which pixels speak for that",
+    ),
+    Action(
+        "review.composition",
+        "Class by composition",
+        "Review",
+        _take_measured_class,
+        ("T",),
+        "flask-outline",
+        when=selected,
+        tooltip="Gives the class that the rules propose for what EDX measured; the card says why",
     ),
     Action(
         "review.next",

@@ -50,6 +50,17 @@ class Judging:
             if self._session.tool == "draw" and ids.tolist() == [self._session.drawn_last]:
                 self._session.set_draw_class(class_id)
 
+    def take_measured_class(self, ids: np.ndarray, *, add_classes: bool = False) -> None:
+        """Give findings the classes that their compositions mean, and say so where they mean none."""
+        from microscope_qc.workflows.stage import edx_classes
+
+        project = self._project()
+        found = edx_classes.proposals(project, edx_classes.rules_of(project), ids.tolist())
+        if add_classes:
+            edx_classes.add_missing_classes(project, found)
+        if not edx_classes.take(project, found, carry_out=self._writing.carry_out):
+            self._session.notice.emit("No composition of these findings means a class.")
+
     def choose(self, ids: np.ndarray, chosen: bool) -> None:
         """Add findings to the SEM travel list, or remove them."""
         if len(ids):

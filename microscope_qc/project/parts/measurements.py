@@ -29,6 +29,7 @@ class _Known:
     links: dict[int, MeasurementLink] = field(default_factory=dict)
     measured: dict[int, list[EdxMeasurement]] = field(default_factory=dict)
     compositions: dict[int, tuple[Amount, ...]] = field(default_factory=dict)
+    references: dict[int, tuple[Amount, ...]] = field(default_factory=dict)
 
 
 class Measurements(RecordPart[EdxMeasurement]):
@@ -75,6 +76,10 @@ class Measurements(RecordPart[EdxMeasurement]):
         """Return what a finding consists of in one unit, as :attr:`compositions` have it; nothing if not measured."""
         return tuple(of_unit(self.compositions.get(int(finding_id), ()), unit).values())
 
+    def reference(self, finding_id: int, unit: str) -> tuple[Amount, ...]:
+        """Return the mean of what was measured beside a finding in one unit; nothing where nothing was."""
+        return tuple(of_unit(self._up_to_date().references.get(int(finding_id), ()), unit).values())
+
     def _up_to_date(self) -> _Known:
         read = self._records.ids, self._links.ids  # others whenever a row changes
         if any(old is not new for old, new in zip(self._known.read, read, strict=True)):
@@ -83,9 +88,10 @@ class Measurements(RecordPart[EdxMeasurement]):
                 if (link := known.links.get(measurement.id)) is not None:
                     known.measured.setdefault(link.finding_id, []).append(measurement)
             for finding_id, found in known.measured.items():
-                parts = [one.amounts for one in found if one.kind != "reference" and one.amounts]
-                if parts:
-                    known.compositions[finding_id] = (*mean(parts, "at"), *mean(parts, "wt"))
+                for means, beside in ((known.compositions, False), (known.references, True)):
+                    parts = [one.amounts for one in found if (one.kind == "reference") is beside and one.amounts]
+                    if parts:
+                        means[finding_id] = (*mean(parts, "at"), *mean(parts, "wt"))
             self._known = known
         return self._known
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ import numpy as np
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.core.wording import things
-from microscope_qc.correlation.edx import Matching, Placement, match_spectra
+from microscope_qc.correlation.edx import Matching, Placement, match_spectra, nearest
+from microscope_qc.correlation.edx_columns import EdxColumns, rewritten_sheets
 from microscope_qc.correlation.edx_tables import read_spectra
 from microscope_qc.correlation.registration import Registration
+from microscope_qc.correlation.sites import USUAL_PATTERN, site_pattern
 from microscope_qc.project import EdxMeasurement, Project
 from microscope_qc.workflows.scenes import kept
 from microscope_qc.workflows.stage.stage import find_registration
@@ -35,6 +38,13 @@ class EdxPlan:
     def placements(self) -> Sequence[Placement]:
         """The spectra that hold amounts."""
         return [known for known in self.matching.placements if known.spectrum.at_percent]
+
+    def place_of(self, placement: Placement) -> tuple[int, float, float] | None:
+        """Slide, y and x where a spectrum was measured, in px; None where that is not known."""
+        if placement.spectrum.stage_mm is None or self.registration is None or self.on_slide is None:
+            return None
+        y, x = self.registration.from_stage(np.array([placement.spectrum.stage_mm]))[0]
+        return self.on_slide, float(y), float(x)
 
     @property
     def unusual_sums(self) -> Sequence[str]:
@@ -59,10 +69,12 @@ def plan_edx(
     slide_id: int | None = None,
     aligned_on: int | None = None,
     unit: str | None = None,
+    sites: str = USUAL_PATTERN,
+    columns: EdxColumns | None = None,
 ) -> Job[EdxPlan]:
     """Read a table of compositions and find out what belongs to which finding; nothing is changed.
 
-    Lines are matched by the finding's number, then by stage position within the expected error.
+    Lines are matched by the finding's note or number, then by stage position within the expected error.
 
     Parameters
     ----------
@@ -74,6 +86,10 @@ def plan_edx(
         Only alignments of this slide; numbers may be those of any finding.
     unit
         "at" or "wt" for amounts of which the table does not say it.
+    sites
+        How labels name a site and its points, see :mod:`microscope_qc.correlation.sites`; "" where they do not.
+    columns
+        What the columns of the table hold; None finds it out.
 
     Raises
     ------
@@ -82,11 +98,13 @@ def plan_edx(
     UnitNotSaidError
         When it does not say whether it holds weight % or atom %.
     InputError
-        When there is no alignment of that name.
+        When there is no alignment of that name, or ``sites`` is no such pattern.
     """
     path = Path(path)
+    pattern = site_pattern(sites)
     yield Progress(0, 2, "steps", f"reading {path.name}")
-    spectra = read_spectra(path, unit=unit)
+    rewrite = None if columns is None else partial(rewritten_sheets, columns=columns)
+    spectra = read_spectra(path, unit=unit, rewrite=rewrite)
     yield Progress(1, 2, "steps", "matching with findings")
     fitted = aligned = aligned_id = None
     rows = kept(project.boxes.rows(slide_id, every=True))
@@ -95,7 +113,7 @@ def plan_edx(
     if registration is not None or known:
         aligned_id, _, fitted = find_registration(project, registration, slide_id=aligned_on)
         aligned = kept(project.boxes.rows(aligned_id, every=True))
-    found = match_spectra(spectra, rows, fitted, rows_aligned=aligned)
+    found = match_spectra(spectra, rows, fitted, rows_aligned=aligned, sites=pattern)
     with path.open("rb") as file:
         file_hash = hashlib.file_digest(file, "sha256").hexdigest()
     yield Progress(2, 2, "steps")
@@ -170,11 +188,41 @@ def import_edx(
     registration: str | None = None,
     slide_id: int | None = None,
     unit: str | None = None,
+    sites: str = USUAL_PATTERN,
+    columns: EdxColumns | None = None,
     any_sum: bool = False,
 ) -> Job[EdxImport]:
     """Read a table of compositions and store it, as :func:`plan_edx` and :func:`keep_edx` do."""
-    plan = yield from plan_edx(project, path, registration=registration, slide_id=slide_id, unit=unit)
+    plan = yield from plan_edx(
+        project, path, registration=registration, slide_id=slide_id, unit=unit, sites=sites, columns=columns
+    )
     return keep_edx(project, plan, any_sum=any_sum)
+
+
+def site_of(project: Project, measurement_id: int, *, sites: str = USUAL_PATTERN) -> tuple[int, ...]:
+    """Measurements of the same import whose labels name the same site, this one among them.
+
+    Raises
+    ------
+    InputError
+        When there is no such measurement, or ``sites`` is no pattern.
+    """
+    one, pattern = project.measurements.by_id(measurement_id), site_pattern(sites)
+    read = None if pattern is None else pattern.read(one.label)
+    if pattern is None or read is None:
+        return (one.id,)
+    together = (known for known in project.measurements if known.import_id == one.import_id)
+    return tuple(known.id for known in together if (other := pattern.read(known.label)) and other[0] == read[0])
+
+
+def candidates_of(project: Project, measurement: EdxMeasurement) -> tuple[int, ...]:
+    """Findings within the expected error of where a measurement lies, the nearest first, by the newest alignment."""
+    aligned = [known for known in project.registrations if known.slide_id == measurement.on_slide]
+    if not aligned or measurement.stage_mm is None:
+        return ()
+    fitted = Registration.from_dict(aligned[-1].data)
+    rows = kept(project.boxes.rows(aligned[-1].slide_id, every=True))
+    return nearest(measurement.stage_mm, rows, fitted)
 
 
 class _Earlier:
@@ -215,11 +263,7 @@ class _Earlier:
 
 
 def _measurement(plan: EdxPlan, placement: Placement) -> EdxMeasurement:
-    spectrum = placement.spectrum
-    place = None
-    if spectrum.stage_mm is not None and plan.registration is not None:
-        y, x = plan.registration.from_stage(np.array([spectrum.stage_mm]))[0]
-        place = float(y), float(x)
+    spectrum, place = placement.spectrum, plan.place_of(placement)
     return EdxMeasurement(
         id=0,
         import_id=0,
@@ -227,10 +271,10 @@ def _measurement(plan: EdxPlan, placement: Placement) -> EdxMeasurement:
         file_hash=plan.file_hash,
         row=spectrum.row,
         label=spectrum.label,
-        kind=spectrum.kind,
+        kind=placement.kind,
         stage_mm=spectrum.stage_mm,
-        on_slide=None if place is None else plan.on_slide,
-        place_px=place,
+        on_slide=None if place is None else place[0],
+        place_px=None if place is None else place[1:],
         kv=spectrum.kv,
         amounts=spectrum.amounts,
         note=" ".join(spectrum.notes),
@@ -254,6 +298,8 @@ def summary(result: EdxImport) -> dict[str, Any]:
         "matched": [
             {
                 "label": m.label,
+                "site": m.site,
+                "kind": m.kind,
                 "defect_id": m.box_id,
                 "by": m.by,
                 "at_percent": _rounded(m.spectrum.at_percent),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,22 +11,35 @@ import pytest
 pytest.importorskip("qtpy")
 from qtpy.QtCore import Qt
 
+from microscope_qc.app.base.settings import AppSettings
 from microscope_qc.app.panels.finding.panel import FindingDock
 from microscope_qc.app.panels.sem.edx_rows import COMPOSITION, FINDING
 from microscope_qc.app.panels.sem.measurements import MeasurementList
 from microscope_qc.app.panels.table import COLUMNS, TableDock
+from microscope_qc.app.widgets.crop_slides import follow_slides
+from microscope_qc.app.widgets.crops import CropProvider
+from microscope_qc.core.boxes import make_rows
+from microscope_qc.workflows.stage.stage import fit_registration
 
 pytestmark = pytest.mark.window
 EDIT = Qt.ItemDataRole.EditRole
 
 
 @pytest.fixture
-def panel(session: Any, jobs: Any, qtbot: Any) -> MeasurementList:
-    made = MeasurementList(session, jobs)
+def settings() -> AppSettings:
+    return AppSettings()
+
+
+@pytest.fixture
+def panel(session: Any, jobs: Any, settings: AppSettings, qtbot: Any) -> Iterator[MeasurementList]:
+    crops = CropProvider(workers=1)
+    made = MeasurementList(session, jobs, settings, save=lambda: None, crops=crops)
+    follow_slides(made, crops, session)
     qtbot.addWidget(made)
     made.resize(420, 400)
     made.show()
-    return made
+    yield made
+    crops.close()
 
 
 def write(tmp_path: Path, text: str) -> Path:
@@ -176,3 +190,88 @@ def test_a_reference_is_subtracted_in_the_view_only(
     bars.which.setCurrentIndex(place)
     bars.which.activated.emit(place)
     assert not bars.subtract.isEnabled() and [a.percent for a in bars.bars.amounts] == [90, 10]
+
+
+def stage_mm(y: float, x: float) -> tuple[float, float]:
+    """Where a place lies on the stage of :func:`pair`."""
+    return 10 + x / 2000, 20 - y / 2000
+
+
+@pytest.fixture
+def pair(session: Any) -> tuple[int, int]:
+    """Two findings side by side, and an alignment with an expected error of some um."""
+    project, slide = session.project, session.slide
+    for name, y, x, off in (("A", 0, 0, 0.0), ("B", 0, 1600, 2e-3), ("C", 1200, 0, -2e-3), ("D", 1200, 1600, 2e-3)):
+        mm = stage_mm(y, x)
+        project.marks.add(slide.id, name, y, x, stage_x_mm=mm[0] + off, stage_y_mm=mm[1])
+    fit_registration(project, slide.id, name="R1")
+    rows = make_rows(2, class_id=project.classes[0].id, y0=600, y1=604, x0=[800, 810], x1=[804, 814])
+    first, second = project.boxes.add(slide.id, rows)
+    return int(first), int(second)
+
+
+def test_points_of_a_site_that_fits_two_findings_are_decided_side_by_side(
+    panel: MeasurementList, session: Any, settings: AppSettings, qtbot: Any, tmp_path: Path, pair: tuple[int, int]
+) -> None:
+    x, y = stage_mm(602, 807)
+    path = write(tmp_path, f"Spectrum,O at%,C at%,stage_x_mm,stage_y_mm\nA1:1,60,40,{x},{y}\nA1:2,10,90,,\n")
+    dialog = panel.import_from(path)
+    qtbot.waitUntil(dialog.take.isEnabled)
+    assert not dialog.candidates.isVisible() or len(dialog.rows.rows) == 2
+    dialog.sites.setText("{site}:{point}")
+    dialog.sites.editingFinished.emit()
+    qtbot.waitUntil(lambda: "point of site A1" in dialog.rows.rows[0].remark)
+    assert dialog.candidates.isVisible() and [b.finding for b in dialog.candidates.buttons] == list(pair)
+    assert "µm" in dialog.candidates.buttons[0].text()
+    qtbot.waitUntil(lambda: dialog.candidates._crops.waiting == 0)
+    dialog.candidates.buttons[1].click()
+    assert [(row.finding, row.by) for row in dialog.rows.rows] == [(pair[1], "user")] * 2
+    assert not dialog.candidates.isVisible()
+    dialog.accept()
+    assert settings.edx_sites == "{site}:{point}"
+    assert [m.kind for m in session.project.measurements.of_finding(pair[1])] == ["point", "reference"]
+
+
+def test_a_site_that_stayed_without_a_finding_is_decided_later(
+    panel: MeasurementList, session: Any, qtbot: Any, tmp_path: Path, pair: tuple[int, int]
+) -> None:
+    x, y = stage_mm(602, 807)
+    path = write(tmp_path, f"Spectrum,O at%,C at%,stage_x_mm,stage_y_mm\nA1-P1,60,40,{x},{y}\nA1-P2,10,90,,\n")
+    dialog = panel.import_from(path)
+    qtbot.waitUntil(dialog.take.isEnabled)
+    dialog.accept()
+    assert [row.finding for row in panel.model.rows] == [None, None] and panel.model.rows[1].remark == "reference."
+    panel.table.selectRow(0)
+    assert {button.finding for button in panel.candidates.buttons} == set(pair)
+    wanted = panel.candidates.buttons[0].finding
+    panel.candidates.buttons[0].click()
+    qtbot.waitUntil(lambda: [row.finding for row in panel.model.rows] == [wanted] * 2)
+    assert session.project.history.undo_title.startswith("Link 2 measurements")
+    type_finding(panel.model, 1, "")
+    qtbot.waitUntil(lambda: len(session.project.measurements.links) == 0)
+
+
+def test_columns_that_say_nothing_are_explained_once(
+    panel: MeasurementList, session: Any, settings: AppSettings, qtbot: Any, tmp_path: Path
+) -> None:
+    table = "Report\n\nProbe;c(Ni) corr.;c(O) corr.;Remark\nD3;40,0;60,0;x\nD4;30,0;70,0;y\n"
+    dialog = panel.import_from(write(tmp_path, table))
+    qtbot.waitUntil(lambda: "holds no composition" in dialog.summary.text())
+    dialog.ask_columns.click()
+    qtbot.waitUntil(lambda: dialog.asked is not None)
+    asked = dialog.asked
+    assert asked is not None and asked.line.value() == 3 and not asked.take.isEnabled()
+    for place, held in enumerate(("label", "Ni at%", "O at%")):
+        asked.choices[place].setCurrentText(held)
+    assert asked.take.isEnabled() and "D3: O 60.0, Ni 40.0 at%" in asked.words.text()
+    asked.choices[3].setCurrentText("Xx at%")
+    assert not asked.take.isEnabled() and "No column can hold" in asked.words.text()
+    asked.choices[3].setCurrentText("–")
+    asked.accept()
+    qtbot.waitUntil(dialog.take.isEnabled)
+    assert [(row.label, row.finding) for row in dialog.rows.rows] == [("D3", 3), ("D4", 4)]
+    dialog.accept()
+    again = panel.import_from(write(tmp_path, table.replace("40,0", "41,0").replace("60,0", "59,0")))
+    qtbot.waitUntil(again.take.isEnabled)
+    assert again.rows.rows[0].composition == "O 59.0, Ni 41.0 at%" and settings.edx_columns
+    again.reject()

@@ -10,6 +10,7 @@ from qtpy.QtGui import QColor, QPainter, QPaintEvent, QPen
 from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from microscope_qc.app.base import theme
+from microscope_qc.app.panels.finding.proposal import ProposalLine
 from microscope_qc.app.widgets.gating import allow
 from microscope_qc.app.widgets.parts import heading, note
 from microscope_qc.core.composition import SHORT, Amount, less_reference, mean, of_unit, percent_error_text
@@ -17,6 +18,8 @@ from microscope_qc.core.errors import MicroscopeQCError
 from microscope_qc.core.wording import things
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from microscope_qc.app.session.session import Session
     from microscope_qc.project import EdxMeasurement
 
@@ -99,7 +102,7 @@ class CompositionCard(QWidget):
         self.unlink.setToolTip("This measurement belongs to no finding, or to another one (SEM panel)")
         self.subtract = QCheckBox("Reference subtracted")
         self.subtract.setToolTip("Shows what is left when the mean of the reference points is taken away")
-        self.bars, self.words = CompositionBars(), note()
+        self.bars, self.words, self.proposal = CompositionBars(), note(), ProposalLine(session)
         row = QHBoxLayout()
         row.setSpacing(theme.STEP // 2)
         row.addWidget(self.which, 1)
@@ -113,15 +116,16 @@ class CompositionCard(QWidget):
         column.addWidget(self.subtract)
         column.addWidget(self.bars)
         column.addWidget(self.words)
+        column.addWidget(self.proposal)
         self.which.activated.connect(lambda _place: self._show())
         self.unit.activated.connect(lambda _place: self._show())
         self.subtract.toggled.connect(lambda _on: self._show())
         self.unlink.clicked.connect(self._on_unlink_clicked)
         self.hide()
 
-    def show_finding(self, finding_id: int | None) -> None:
+    def show_finding(self, row: np.void | None) -> None:
         """Show what was measured of a finding; nothing where nothing was, or for None."""
-        project = self._session.project
+        project, finding_id = self._session.project, None if row is None else int(row["id"])
         known = [] if project is None or finding_id is None else list(project.measurements.of_finding(finding_id))
         self.setVisible(bool(known))
         if (finding_id, known) != (self._finding, self._known):
@@ -135,6 +139,8 @@ class CompositionCard(QWidget):
                 self.which.addItem(f"{one.label}{kind}", one.id)
             self._show()
         allow(self._session, self.unlink, unless="Choose one measurement." if self._chosen is None else "")
+        if known and row is not None:
+            self.proposal.show_finding(row)
 
     @property
     def _measured(self) -> list[EdxMeasurement]:

@@ -221,7 +221,7 @@ class FindingDock(QWidget):
         project = self._session.project
         self._found_by.setText("" if project is None else finder_words(project, row) + self._version_words(row))
         self.opinions.show_finding(row)
-        self.composition.show_finding(int(row["id"]))
+        self.composition.show_finding(row)
         self._history.setText(self._story(int(row["id"])))
 
     def _version_words(self, row: np.void) -> str:

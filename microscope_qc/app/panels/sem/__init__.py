@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtWidgets import QWidget
 
 from microscope_qc.app.actions.action import Action
-from microscope_qc.app.actions.checks import with_slide, writing
+from microscope_qc.app.actions.checks import with_project, with_slide, writing
 from microscope_qc.app.panels.spec import PanelSpec
 
 if TYPE_CHECKING:
@@ -34,6 +34,14 @@ def _import_edx(context: Context) -> None:
         dock.measurements.ask()
 
 
+def _edit_rules(context: Context) -> None:
+    from microscope_qc.app.panels.sem.rules_dialog import RulesDialog
+
+    dialog = RulesDialog(context.session, context.navigator.window)
+    dialog.finished.connect(dialog.deleteLater)
+    dialog.open()
+
+
 ACTIONS = (
     Action("sem.open", "Marks and alignment", "SEM", _open, (), "map-marker-radius-outline", when=with_slide),
     Action(
@@ -45,6 +53,16 @@ ACTIONS = (
         "table-arrow-right",
         when=writing,
         tooltip="Compositions that were measured at the SEM come back to their findings",
+    ),
+    Action(
+        "sem.edx_rules",
+        "Rules from composition to class…",
+        "SEM",
+        _edit_rules,
+        (),
+        "flask-outline",
+        when=with_project,
+        tooltip="Which class a composition means; the card of a finding proposes it",
     ),
 )
 PANEL = PanelSpec("sem", "SEM", "microscope", "right", _make, ("sem",), actions=ACTIONS)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
@@ -13,12 +14,15 @@ from qtpy.QtWidgets import (
     QDialogButtonBox,
     QFormLayout,
     QLabel,
+    QLineEdit,
     QTableView,
     QVBoxLayout,
     QWidget,
 )
 
 from microscope_qc.app.base import theme
+from microscope_qc.app.panels.sem.candidates import CandidateView
+from microscope_qc.app.panels.sem.columns_dialog import ColumnsDialog
 from microscope_qc.app.panels.sem.edx_rows import EdxRow, EdxRows
 from microscope_qc.app.panels.sem.tables import fit_table, plain_table
 from microscope_qc.core.composition import UNITS, composition_text, of_unit
@@ -29,6 +33,8 @@ from microscope_qc.core.wording import things
 if TYPE_CHECKING:
     from microscope_qc.app.base.jobs import JobRunner
     from microscope_qc.app.session.session import Session
+    from microscope_qc.app.widgets.crops import CropProvider
+    from microscope_qc.correlation.edx_columns import EdxColumns
     from microscope_qc.workflows.stage.edx import EdxPlan
 
 MOST_NOTES = 6
@@ -36,9 +42,27 @@ BY_NUMBER_ONLY = "none: by numbers only"
 
 
 class EdxDialog(QDialog):
-    """Reads the table in a worker; :attr:`plan` and :attr:`places` are what to import after ``accept``."""
+    """Reads the table in a worker; :attr:`plan` and :attr:`places` are what to import after ``accept``.
 
-    def __init__(self, session: Session, jobs: JobRunner, path: Path, parent: QWidget | None = None) -> None:
+    Parameters
+    ----------
+    sites
+        The pattern of labels to begin with, see :mod:`microscope_qc.correlation.sites`.
+    layouts
+        What is remembered of the columns of tables, see :func:`microscope_qc.correlation.edx_columns.remembered`.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        jobs: JobRunner,
+        path: Path,
+        parent: QWidget | None = None,
+        *,
+        crops: CropProvider,
+        sites: str,
+        layouts: Mapping[str, dict[str, Any]],
+    ) -> None:
         super().__init__(parent)
         self.setObjectName("edxDialog")
         self.setWindowTitle("Import EDX measurements")
@@ -49,18 +73,34 @@ class EdxDialog(QDialog):
         self.places: dict[int, int | None] = {}
         """What the user typed: findings by row, None for no finding. It stays when the alignment is changed."""
         self._labels: list[str] = []
-        self.alignment, self.unit = QComboBox(), QComboBox()
+        self._pattern = sites
+        self.layouts = dict(layouts)
+        """What is remembered of the columns of tables, with what the user said here."""
+        self._columns: EdxColumns | None = None
+        self.asked: ColumnsDialog | None = None
+        self.alignment, self.unit, self.sites = QComboBox(), QComboBox(), QLineEdit(sites)
+        self.sites.setToolTip(
+            "Point 1 of a site lies on the defect, its other points are references beside it; a site is one finding.\n"
+            "Empty: every label is a place of its own."
+        )
+        self.candidates = CandidateView(session, crops)
         self.rows, self.table = EdxRows(self), QTableView()
         self.summary = QLabel()
         self.any_sum = QCheckBox("Import also what does not add up to about 100 %")
         self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
         self.take = self.buttons.addButton("Import", QDialogButtonBox.ButtonRole.AcceptRole)
+        self.ask_columns = self.buttons.addButton("Columns…", QDialogButtonBox.ButtonRole.ActionRole)
+        self.ask_columns.setToolTip("Say what the columns hold, where the table is not read as it should be")
         self._fill()
         self._lay_out()
         self.alignment.activated.connect(lambda _place: self._read())
         self.unit.activated.connect(lambda _place: self._read())
+        self.sites.editingFinished.connect(self._on_sites_edited)
         self.rows.finding_typed.connect(self._on_finding_typed)
+        self.table.selectionModel().currentRowChanged.connect(lambda _now, _before: self._show_candidates())
+        self.candidates.taken.connect(self._on_candidate_taken)
         self.any_sum.toggled.connect(lambda _on: self._allow())
+        self.ask_columns.clicked.connect(self._on_columns_clicked)
         self.buttons.accepted.connect(self.accept)
         self.buttons.rejected.connect(self.reject)
         self.finished.connect(self._on_finished)
@@ -89,6 +129,7 @@ class EdxDialog(QDialog):
         form.addRow("File", file)
         form.addRow("Alignment", self.alignment)
         form.addRow("Amounts without a unit", self.unit)
+        form.addRow("Sites in labels", self.sites)
         self.summary.setWordWrap(True)
         self.summary.setTextFormat(Qt.TextFormat.PlainText)
         self.summary.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -99,6 +140,7 @@ class EdxDialog(QDialog):
         column.setSpacing(theme.STEP)
         column.addLayout(form)
         column.addWidget(self.table)
+        column.addWidget(self.candidates)
         column.addWidget(self.summary)
         column.addWidget(self.any_sum)
         self.any_sum.hide()
@@ -115,36 +157,51 @@ class EdxDialog(QDialog):
         self._generation += 1
         generation, place, path = self._generation, self._project.path, self._path
         registration, aligned_on = self.alignment.currentData() or (None, None)
-        unit = self.unit.currentData()
+        unit, sites = self.unit.currentData(), self._pattern
         self.plan = None
         self._allow()
         self._say("Reading…")
 
-        def work() -> EdxPlan:
+        layouts = dict(self.layouts)
+
+        def work() -> tuple[EdxPlan, EdxColumns | None]:
+            from microscope_qc.correlation.edx_columns import remembered
             from microscope_qc.project import Project
             from microscope_qc.workflows.stage.edx import plan_edx
 
+            sheets = _cells(path) if layouts else []
+            columns = next((known for rows in sheets if (known := remembered(rows, layouts))), None)
             with Project.open(place, write=False) as reader:
-                return run_job(plan_edx(reader, path, registration=registration, aligned_on=aligned_on, unit=unit))
+                job = plan_edx(
+                    reader,
+                    path,
+                    registration=registration,
+                    aligned_on=aligned_on,
+                    unit=unit,
+                    sites=sites,
+                    columns=columns,
+                )
+                return run_job(job), columns
 
         self._jobs.call(
             work,
-            on_done=lambda plan: self._on_read(generation, plan),
+            on_done=lambda read: self._on_read(generation, *read),
             on_failed=lambda error: self._on_failed(generation, error),
         )
 
     def _on_finished(self) -> None:
         self._generation += 1  # what is still being read comes too late
 
-    def _on_read(self, generation: int, plan: EdxPlan) -> None:
+    def _on_read(self, generation: int, plan: EdxPlan, columns: EdxColumns | None) -> None:
         if generation == self._generation:
-            self.plan = plan
+            self.plan, self._columns = plan, columns
             labels = [placement.label for placement in plan.placements]
             if labels != self._labels:
                 self._labels, self.places = labels, {}
             self.any_sum.setVisible(bool(plan.unusual_sums))
             self._show()
             fit_table(self.table, rows=(4, 14))
+            self._select_doubtful()
 
     def _on_failed(self, generation: int, error: BaseException) -> None:
         from microscope_qc.correlation.edx_tables import UnitNotSaidError
@@ -155,6 +212,7 @@ class EdxDialog(QDialog):
             self.reject()
             raise error
         self.rows.show([])
+        self.candidates.hide()
         self.any_sum.hide()
         asks = isinstance(error, UnitNotSaidError)
         self._say(f"{error.message} Choose it above." if asks else str(error), error=True)
@@ -167,8 +225,9 @@ class EdxDialog(QDialog):
         for place, placement in enumerate(self.plan.placements):
             typed = place in self.places
             finding = self.places[place] if typed else placement.box_id
-            remark = " ".join([*([placement.reason] if finding is None and placement.reason else []),
-                               *placement.spectrum.notes])  # fmt: skip
+            role = placement.kind + f" of site {placement.site}" if placement.site else ""
+            why = placement.reason if finding is None else ""
+            remark = " ".join(words for words in (f"{role}." * bool(role), why, *placement.spectrum.notes) if words)
             by = "user" if typed else placement.by
             composition = composition_text(of_unit(placement.spectrum.amounts, "at").values())
             rows.append(EdxRow(placement.label, finding, by, composition, remark))
@@ -195,14 +254,78 @@ class EdxDialog(QDialog):
         theme.mark_error(self.summary, error)
         self.summary.setText(words)
 
+    def _select_doubtful(self) -> None:
+        """Begin with what a person must decide."""
+        assert self.plan is not None
+        doubtful = [n for n, known in enumerate(self.plan.placements) if known.candidates and n not in self.places]
+        if doubtful:
+            self.table.selectRow(doubtful[0])
+        self._show_candidates()
+
+    def _show_candidates(self) -> None:
+        place = self.table.currentIndex().row()
+        if self.plan is None or not 0 <= place < len(self.plan.placements):
+            self.candidates.hide()
+            return
+        known = self.plan.placements[place]
+        ids = () if self.places.get(place) is not None else known.candidates
+        self.candidates.show_candidates(known.site or known.label, ids, self.plan.place_of(known))
+
+    def _on_sites_edited(self) -> None:
+        if self.sites.text() != self._pattern:
+            self._pattern = self.sites.text()
+            self._labels = []  # what was typed was about other sites
+            self._read()
+
+    def _on_columns_clicked(self) -> None:
+        """Ask what the columns hold; the cells are read in a worker."""
+        path, generation = self._path, self._generation
+        self._jobs.call(
+            lambda: _cells(path),
+            on_done=lambda sheets: self._ask_columns(sheets, generation),
+            on_failed=lambda error: self._on_failed(generation, error),
+        )
+
+    def _ask_columns(self, sheets: list[list[list[str]]], generation: int) -> None:
+        if generation != self._generation:
+            return
+        self.asked = ColumnsDialog(max(sheets, key=len), self._columns, self)
+        self.asked.accepted.connect(self._on_columns_said)
+        self.asked.finished.connect(self.asked.deleteLater)
+        self.asked.open()
+
+    def _on_columns_said(self) -> None:
+        if self.asked is not None and self.asked.columns is not None:
+            self.layouts[self.asked.layout_key] = self.asked.columns.to_json()
+            self._labels = []  # others may stand there
+            self._read()
+
+    def _on_candidate_taken(self, finding: int) -> None:
+        self._place(self.table.currentIndex().row(), finding)
+        if self.plan is not None:
+            self._select_doubtful()
+
     def _on_finding_typed(self, place: int, typed: str) -> None:
         try:
-            self.places[place] = typed_finding(self._session, typed)
+            self._place(place, typed_finding(self._session, typed))
         except MicroscopeQCError as error:
             self._say(str(error), error=True)
-            return
+
+    def _place(self, place: int, finding: int | None) -> None:
+        """Take over what a user decided; it is said of all points of a site."""
+        self.places[place] = finding
         if self.plan is not None:  # else it is shown when the table has been read
+            site = self.plan.placements[place].site
+            others = [n for n, known in enumerate(self.plan.placements) if site and known.site == site]
+            self.places.update(dict.fromkeys(others, finding))
             self._show()
+            self._show_candidates()
+
+
+def _cells(path: Path) -> list[list[list[str]]]:
+    from microscope_qc.core.sheets import read_sheets
+
+    return read_sheets(path, what="table of compositions")
 
 
 def typed_finding(session: Session, typed: str) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QTableView, QV
 from microscope_qc.app.base import theme
 from microscope_qc.app.base.refresh import Refresh
 from microscope_qc.app.base.signals import link
+from microscope_qc.app.panels.sem.candidates import CandidateView
 from microscope_qc.app.panels.sem.edx_dialog import EdxDialog, typed_finding
 from microscope_qc.app.panels.sem.edx_rows import FINDING, EdxRow, EdxRows
 from microscope_qc.app.panels.sem.tables import fit_table, plain_table
@@ -22,7 +24,9 @@ from microscope_qc.core.wording import things
 
 if TYPE_CHECKING:
     from microscope_qc.app.base.jobs import JobRunner
+    from microscope_qc.app.base.settings import AppSettings
     from microscope_qc.app.session.session import Session
+    from microscope_qc.app.widgets.crops import CropProvider
     from microscope_qc.project import EdxMeasurement
 
 REFRESH_MS = 60
@@ -32,13 +36,24 @@ TABLES = "Tables (*.csv *.txt *.xlsx *.xlsm);;All files (*)"
 class MeasurementList(QWidget):
     """All measurements, those without a finding first; a finding is typed, and its name is a way to it."""
 
-    def __init__(self, session: Session, jobs: JobRunner, parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        session: Session,
+        jobs: JobRunner,
+        settings: AppSettings,
+        parent: QWidget | None = None,
+        *,
+        save: Callable[[], None],
+        crops: CropProvider,
+    ) -> None:
         super().__init__(parent)
-        self._session, self._jobs = session, jobs
+        self._session, self._jobs, self._crops = session, jobs, crops
+        self._settings, self._save = settings, save
         self._known: list[EdxMeasurement] = []
         self.words, self.model, self.table = note(), EdxRows(self), QTableView()
         self.table.setModel(self.model)
         plain_table(self.table)
+        self.candidates = CandidateView(session, crops)
         self.load = QPushButton(theme.icon("table-arrow-right"), "Import EDX table…")
         self.delete = QPushButton(theme.icon("delete-outline"), "Delete")
         row = QHBoxLayout()
@@ -50,6 +65,7 @@ class MeasurementList(QWidget):
         column.setSpacing(6)
         column.addWidget(self.words)
         column.addWidget(self.table)
+        column.addWidget(self.candidates)
         column.addLayout(row)
         self._due = Refresh(self, self.refresh, after_ms=REFRESH_MS)
         for signal in (session.measurements_changed, session.project_changed):
@@ -58,6 +74,8 @@ class MeasurementList(QWidget):
         self.delete.clicked.connect(self._on_delete_clicked)
         self.model.finding_typed.connect(self._on_finding_typed)
         self.table.clicked.connect(self._on_clicked)
+        self.table.selectionModel().currentRowChanged.connect(lambda _now, _before: self._show_candidates())
+        self.candidates.taken.connect(self._on_candidate_taken)
         self.refresh()
 
     def refresh(self) -> None:
@@ -72,7 +90,8 @@ class MeasurementList(QWidget):
             found = links.get(one.id)
             finding, by = (None, "") if found is None else (found.finding_id, found.matched_by)
             composition = composition_text(of_unit(one.amounts, "at").values())
-            rows.append(EdxRow(one.label, finding, by, composition, one.note))
+            kind = "" if one.kind == "point" else f"{one.kind}. "
+            rows.append(EdxRow(one.label, finding, by, composition, f"{kind}{one.note}".strip()))
         self.model.editable = self._session.can_write
         self.model.show(rows)
         fit_table(self.table, rows=(1, 8))
@@ -86,12 +105,17 @@ class MeasurementList(QWidget):
         self.words.setText(text)
         allow(self._session, self.load, self.delete)
         self.delete.setVisible(bool(rows))
+        self._show_candidates()
 
     def import_from(self, path: Path) -> EdxDialog:
         """Show what a table holds, and import it when the user accepts."""
         from microscope_qc.workflows.stage.edx import keep_edx
 
-        project, dialog = self._session.project, EdxDialog(self._session, self._jobs, path, self)
+        project, settings = self._session.project, self._settings
+        dialog = EdxDialog(
+            self._session, self._jobs, path, self,
+            crops=self._crops, sites=settings.edx_sites, layouts=settings.edx_columns,
+        )  # fmt: skip
 
         def accepted() -> None:
             if project is None or dialog.plan is None or self._session.project is not project:
@@ -100,6 +124,8 @@ class MeasurementList(QWidget):
                 keep_edx(project, dialog.plan, places=dialog.places, any_sum=dialog.any_sum.isChecked())
             except MicroscopeQCError as error:
                 self._session.notice.emit(str(error))
+            settings.edx_sites, settings.edx_columns = dialog.sites.text(), dialog.layouts
+            self._save()
             self.refresh()
 
         dialog.accepted.connect(accepted)
@@ -115,12 +141,44 @@ class MeasurementList(QWidget):
             if chosen:
                 self.import_from(Path(chosen))
 
+    def _show_candidates(self) -> None:
+        """Show what a measurement without a finding may belong to."""
+        from microscope_qc.workflows.stage.edx import candidates_of
+
+        project, place = self._session.project, self.table.currentIndex().row()
+        if project is None or not 0 <= place < len(self._known) or self.model.rows[place].finding is not None:
+            self.candidates.hide()
+            return
+        one = self._known[place]
+        try:
+            ids = candidates_of(project, one)
+        except MicroscopeQCError as error:  # the alignment cannot be read
+            self._session.notice.emit(str(error))
+            return
+        where = None if one.on_slide is None or one.place_px is None else (one.on_slide, *one.place_px)
+        self.candidates.show_candidates(one.label, ids, where)
+
+    def _on_candidate_taken(self, finding: int) -> None:
+        self._link(self.table.currentIndex().row(), lambda: finding)
+
     def _on_finding_typed(self, place: int, typed: str) -> None:
+        self._link(place, lambda: typed_finding(self._session, typed))
+
+    def _link(self, place: int, finding: Callable[[], int | None]) -> None:
+        """Say where a measurement belongs, together with the others of its site that belonged where it did."""
+        from microscope_qc.workflows.stage.edx import site_of
+
         project = self._session.project
         if project is None:
             return
+        links, one = project.measurements.links, self._known[place].id
+
+        def now(number: int) -> int | None:
+            return links[number].finding_id if number in links else None
+
         try:
-            project.measurements.link({self._known[place].id: typed_finding(self._session, typed)})
+            together = [n for n in site_of(project, one, sites=self._settings.edx_sites) if now(n) == now(one)]
+            project.measurements.link(dict.fromkeys(together, finding()))
         except MicroscopeQCError as error:
             self._session.notice.emit(str(error))
 

@@ -27,6 +27,7 @@ from microscope_qc.app.panels.sem.result import alignment_html
 from microscope_qc.app.panels.sem.tables import fit_table, plain_table
 from microscope_qc.app.panels.sem.travel import TravelModel
 from microscope_qc.app.session.session import Session
+from microscope_qc.app.widgets.crop_slides import follow_slides
 from microscope_qc.app.widgets.crops import CropProvider, CropSpec
 from microscope_qc.app.widgets.export_buttons import AskPath, ExportButtons
 from microscope_qc.app.widgets.parts import column_of, heading, note, scrolled, sentence
@@ -95,7 +96,7 @@ class SemDock(QWidget):
         self.travel = TravelModel(session, self)
         self.travel_table = QTableView()
         self.travel_note = note()
-        self.measurements = MeasurementList(session, jobs)
+        self.measurements = MeasurementList(session, jobs, settings, save=save, crops=self.crops)
         self.exports = ExportButtons(session, jobs, settings, save=save, ask_path=ask_path)
         self._build()
         self._visited = np.empty(0, np.int64)  # all that are chosen, those left out too
@@ -110,6 +111,7 @@ class SemDock(QWidget):
         link(self, session.tool_changed, self._on_tool_changed)
         link(self, session.mark_placed, self._on_mark_placed)
         self.crops.ready.connect(lambda _specs: self._show_choice())
+        follow_slides(self, self.crops, session)
         self._on_mosaic_changed()
         self._on_slide_changed()
 
