@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from microscope_qc.cli.parts import Part, number, whole_number
 
@@ -58,6 +59,15 @@ def _register_marks(subparsers: Commands) -> None:
                 f"--stage-{axis}", dest=f"stage_{axis}_mm", type=number, metavar="MM", help=f"stage {axis} there"
             )
         _slide_option(parser)
+    snap = marks.action("snap", "move a mark to the corner, crossing or indent near it", _snap_mark)
+    snap.add_argument("name", metavar="NAME")
+    snap.add_argument("--radius", type=number, metavar="UM", help="how far that may be (default 15)")
+    _slide_option(snap)
+    pictures = marks.action(
+        "pictures", "take stage positions from SEM pictures (Zeiss, FEI) that are named after the marks", _mark_pictures
+    )
+    pictures.add_argument("pictures", type=Path, nargs="+", metavar="PICTURE", help="such as M1.tif; its middle counts")
+    _slide_option(pictures)
     delete = marks.action("delete", "take a mark away", _delete_mark)
     delete.add_argument("name", metavar="NAME")
     _slide_option(delete)
@@ -170,6 +180,41 @@ def _edit_mark(args: argparse.Namespace) -> int:
         project.marks.edit(mark.id, **columns)
 
     return change(args, edit, mark=args.name)
+
+
+def _snap_mark(args: argparse.Namespace) -> int:
+    from microscope_qc.cli.parts import change
+    from microscope_qc.workflows.stage.marks import exact_place, move_to
+
+    def snap(project: Project) -> None:
+        mark = _mark(project, args.slide, args.name)
+        move_to(project, mark, exact_place(project.slides.by_id(mark.slide_id), mark, radius_um=args.radius))
+
+    return change(args, snap, mark=args.name)
+
+
+def _mark_pictures(args: argparse.Namespace) -> int:
+    from microscope_qc.cli.parts import done, step
+    from microscope_qc.cli.progress import run
+    from microscope_qc.project import Project
+    from microscope_qc.workflows.stage.sem_pictures import CENTRED, keep_pictures, read_sem_pictures
+
+    with Project.open(args.project) as project:
+        marks = project.marks.of_slide(project.slides.named(args.slide).id)
+        found = run(read_sem_pictures(args.pictures, marks), args)
+        entry = step(project, lambda: keep_pictures(project, found))
+    names = {mark.id: mark.name for mark in marks}
+    rows: list[dict[str, Any]] = [
+        {"picture": p.path.name, "mark": names[p.mark or 0], "stage_mm": list(p.stage_mm), "notes": list(p.notes)}
+        for p in found.pictures
+    ]
+    if not args.json:
+        for row in rows:
+            x, y = row["stage_mm"]
+            print(f"{row['mark']}: {x:.4f}, {y:.4f} mm ({row['picture']}) {' '.join(row['notes'])}".rstrip())
+        print(CENTRED)
+    done(args, entry, {"pictures": rows})
+    return 0
 
 
 def _delete_mark(args: argparse.Namespace) -> int:

@@ -41,6 +41,12 @@ class Target:
     note: str = ""
     confidence: float | None = None
 
+    @property
+    def field_um(self) -> float | None:
+        """Width of a picture at the SEM that shows the whole finding with 95 % confidence when driven to its middle;
+        None where the error is not known."""
+        return None if self.r95_um is None else 2 * self.r95_um + max(self.width_um, self.height_um)
+
 
 @dataclass(frozen=True, slots=True)
 class TargetList:

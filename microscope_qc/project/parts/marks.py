@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from microscope_qc.core.errors import InputError
@@ -49,15 +50,24 @@ class Marks(RecordPart[Mark]):
 
     def edit(self, mark_id: int, *, title: str = "", **columns: Any) -> Mark:
         """Change name, ``y_px``, ``x_px``, ``stage_x_mm`` or ``stage_y_mm`` of a mark."""
-        self._store.require_writable()
-        unknown = sorted(set(columns) - {"name", *_NUMBERS})
-        if unknown:
-            raise InputError(f"A mark has no {unknown[0]} that could be changed.")
-        row = self._row(mark_id)
-        changes = {key: value for key, value in _clean({**row, **columns}).items() if value != row[key]}
-        deltas = [Delta.edited("marks", row, changes)] if changes else []
-        self._store.commit(title or f"Change mark {changes.get('name', row['name'])}", deltas, slide_id=row["slide_id"])
+        title = title or f"Change mark {str(columns.get('name', self.by_id(mark_id).name)).strip()}"
+        self.edit_many({mark_id: columns}, title=title)
         return self.by_id(mark_id)
+
+    def edit_many(self, changes: Mapping[int, Mapping[str, Any]], *, title: str) -> None:
+        """Change several marks as one command; see :meth:`edit` for what can be changed of each."""
+        self._store.require_writable()
+        deltas, slides = [], set()
+        for mark_id, columns in changes.items():
+            unknown = sorted(set(columns) - {"name", *_NUMBERS})
+            if unknown:
+                raise InputError(f"A mark has no {unknown[0]} that could be changed.")
+            row = self._row(mark_id)
+            other = {key: value for key, value in _clean({**row, **columns}).items() if value != row[key]}
+            if other:
+                deltas.append(Delta.edited("marks", row, other))
+            slides.add(row["slide_id"])
+        self._store.commit(title, deltas, slide_id=slides.pop() if len(slides) == 1 else None)
 
     def delete(self, mark_id: int) -> None:
         """Delete a mark (undoable)."""

@@ -201,9 +201,14 @@ def _fei(metadata: Mapping[str, Any]) -> TiffFacts:
         place = {"source": "FEI SEM", "x_mm": x_m * 1000, "y_mm": y_m * 1000}
         if z_m is not None:
             place["z_mm"] = z_m * 1000
-        rotation = number(stage.get("StageR"))
-        if rotation is not None:
-            place["rotation_deg"] = math.degrees(rotation)
+        for key, name in (("rotation_deg", "StageR"), ("tilt_deg", "StageT")):
+            angle = number(stage.get(name))
+            if angle is not None:
+                place[key] = math.degrees(angle)
+        beam = metadata.get("Beam")
+        shifts = [number(beam.get(f"BeamShift{axis}")) for axis in "XY"] if isinstance(beam, dict) else []
+        if any(shifts):
+            place["beam_shifted"] = True
     return TiffFacts(stage=place, scientific=True)
 
 
@@ -219,6 +224,9 @@ def _zeiss(metadata: Mapping[str, Any]) -> TiffFacts:
         degrees = number(angle[1]) if isinstance(angle, tuple) and len(angle) > 1 else None
         if degrees is not None:
             place[key] = degrees
+    shifts = [metadata.get(f"ap_beamshift_{axis}") for axis in "xy"]
+    if any(isinstance(shift, tuple) and len(shift) > 1 and number(shift[1]) for shift in shifts):
+        place["beam_shifted"] = True
     if "x_mm" not in place or "y_mm" not in place:
         place = None
     return TiffFacts(stage=place, scientific=True)

@@ -99,6 +99,8 @@ def _finding(mosaic: Mosaic, target: Target, pixel_size_um: tuple[float, float],
     ]
     error = "expected error not estimable" if target.r95_um is None else f"± {metric_text(target.r95_um)} (95 %)"
     facts = [error, extent_text(target.height_um, target.width_um, (1.0, 1.0))]
+    if target.field_um is not None:
+        facts.append(f"field of view {metric_text(target.field_um)}")
     return SheetPlace(
         label=str(target.finding_id),
         title=f"{target.class_code} {target.class_name}",

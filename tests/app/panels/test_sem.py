@@ -13,7 +13,8 @@ import pytest
 
 pytest.importorskip("qtpy")
 from panels_support import PIXEL_UM
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
+from qtpy.QtGui import QDragEnterEvent, QDropEvent, QGuiApplication
 
 from microscope_qc.app.base.settings import AppSettings
 from microscope_qc.app.panels.exchange.export_dialog import ExportDialog
@@ -351,3 +352,88 @@ def test_a_narrow_dock_cuts_off_no_text(dock: SemDock) -> None:
     area = dock.findChild(ScrolledColumn)
     dock.resize(120, 500)
     assert area.viewport().width() >= area.widget().minimumSizeHint().width() > 200
+
+
+def place_only(session: Any, *places: tuple[float, float]) -> None:
+    for y, x in places:
+        session.mark_placed.emit(y, x)
+
+
+def stage_of(project: Any) -> list[tuple[float | None, float | None]]:
+    return [(mark.stage_x_mm, mark.stage_y_mm) for mark in project.marks]
+
+
+def test_both_axes_can_be_typed_at_once_or_pasted(dock: SemDock, session: Any, project: Any) -> None:
+    place_only(session, *PLACES[:3])
+    assert dock.marks.setData(dock.marks.index(0, STAGE_X), "75,5 60,25")
+    assert stage_of(project) == [(75.5, 60.25), (None, None), (None, None)]
+    dock.refresh()
+    dock.table.selectRow(1)
+    QGuiApplication.clipboard().setText("x\ty\n1,5\t2,5\nM1; 3; 4")
+    dock.mark_tools.paste.click()
+    assert stage_of(project) == [(3, 4), (1.5, 2.5), (None, None)]
+    assert project.history.undo_title == "Stage positions of 2 marks"
+    QGuiApplication.clipboard().setText("M9; 3; 4")
+    dock.mark_tools.paste.click()
+    assert "no mark “M9”" in session.seen.notices[-1]
+
+
+def test_a_mark_snaps_to_the_corner_or_says_that_there_is_none(
+    dock: SemDock, session: Any, project: Any, qtbot: Any, monkeypatch: Any
+) -> None:
+    from microscope_qc.workflows.stage import marks
+
+    dock.mark_tools.snap.click()
+    assert not dock.mark_tools.snap.isEnabled()
+    place_only(session, (100.0, 200.0))
+    dock.table.selectRow(0)
+    dock.mark_tools.snap.click()
+    qtbot.waitUntil(lambda: any("no corner" in words for words in session.seen.notices))
+    monkeypatch.setattr(marks, "exact_place", lambda slide, mark: (mark.y_px + 3, mark.x_px + 4))
+    dock.mark_tools.snap.click()
+    qtbot.waitUntil(lambda: project.marks[0].y_px == 103)
+    assert session.seen.notices[-1] == "M1 moved by 5.0 px." and project.history.undo_title == "Snap mark M1"
+
+
+def drop(dock: SemDock, *paths: Path) -> None:
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(path)) for path in paths])
+    place, copy, left, none = QPointF(5, 5), Qt.DropAction.CopyAction, Qt.MouseButton.LeftButton, Qt.KeyboardModifier(0)
+    enter = QDragEnterEvent(place.toPoint(), copy, data, left, none)
+    dock.dragEnterEvent(enter)
+    assert enter.isAccepted()
+    dock.dropEvent(QDropEvent(place, copy, data, left, none))
+
+
+def test_dropped_pictures_give_marks_their_positions_and_tables_are_imported(
+    dock: SemDock, session: Any, project: Any, qtbot: Any, tmp_path: Path
+) -> None:
+    import tifffile
+
+    paths = []
+    for name, x in (("M2", 2), ("other", 3), ("third", 4)):
+        tag = (34682, 2, 0, f"[User]\r\n\r\n[Stage]\r\nStageX={x / 1000}\r\nStageY=0.001", True)
+        paths.append(tmp_path / f"{name}.tif")
+        tifffile.imwrite(paths[-1], np.zeros((8, 8), np.uint8), extratags=[tag], metadata=None)
+    bad = tmp_path / "M1.txt.tif"
+    bad.write_text("no picture")
+    drop(dock, *paths)
+    qtbot.waitUntil(lambda: any("Place the marks" in words for words in session.seen.notices))
+    place_only(session, *PLACES[:2])
+    drop(dock, *paths, bad)
+    qtbot.waitUntil(lambda: dock.mark_tools.asked is not None)
+    dialog = dock.mark_tools.asked
+    assert dialog is not None and [choice.currentText() for choice in dialog.choices] == ["M2", "–", "–"]
+    assert "M1.txt.tif" in dialog.words.text() and dialog.take.isEnabled()
+    dialog.choices[1].setCurrentText("M2")
+    assert not dialog.take.isEnabled() and "same mark" in dialog.words.text()
+    dialog.choices[1].setCurrentText("M1")
+    dialog.accept()
+    assert stage_of(project) == [(pytest.approx(3), 1), (pytest.approx(2), 1)]
+    project.history.undo()
+    assert stage_of(project) == [(None, None)] * 2
+    (tmp_path / "edx.csv").write_text("Spectrum,O at%\nD1,100\n")
+    imported: list[Path] = []
+    dock.measurements.import_from = imported.append  # type: ignore[method-assign,assignment]
+    drop(dock, tmp_path / "edx.csv")
+    qtbot.waitUntil(lambda: imported == [tmp_path / "edx.csv"])

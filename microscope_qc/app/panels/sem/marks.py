@@ -12,6 +12,7 @@ from microscope_qc.app.session.session import Session
 from microscope_qc.core.errors import MicroscopeQCError
 from microscope_qc.core.numbers import exact_text, parse_number
 from microscope_qc.core.wording import number_text
+from microscope_qc.correlation.positions import position_in
 
 if TYPE_CHECKING:
     from microscope_qc.correlation.registration import Registration
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 COLUMNS = ("Mark", "X mm", "Y mm", "Off µm", "Left out µm", "x px", "y px")
 NAME, STAGE_X, STAGE_Y, RESIDUAL, LEFT_OUT, X_PX, Y_PX = range(7)
 TIPS = {
-    STAGE_X: "Stage X: read it from the SEM with the mark in the cross-hairs",
+    STAGE_X: "Stage X: read it from the SEM with the mark in the cross-hairs. X and Y can be typed here, too",
     STAGE_Y: "Stage Y: read it from the SEM with the mark in the cross-hairs",
     RESIDUAL: "Distance between the fitted and the measured position of the mark. Not the accuracy of the alignment.",
     LEFT_OUT: "Error of the alignment here when made without this mark. A large value indicates a wrong mark.",
@@ -143,6 +144,8 @@ class MarksModel(QAbstractTableModel):
         try:
             if column == NAME:
                 project.marks.edit(mark.id, name=text.strip())
+            elif (both := _both(text)) is not None:
+                project.marks.edit(mark.id, stage_x_mm=both[0], stage_y_mm=both[1])
             else:
                 stage_mm = parse_number(text, unit="mm", what="A stage position") if text.strip() else None
                 place: dict[str, Any] = {"stage_x_mm" if column == STAGE_X else "stage_y_mm": stage_mm}
@@ -152,3 +155,11 @@ class MarksModel(QAbstractTableModel):
             self._session.notice.emit(f"{where}{error}")
             return False
         return True
+
+
+def _both(text: str) -> tuple[float, float] | None:
+    """Both axes where a user typed or pasted both."""
+    try:
+        return position_in(text)
+    except MicroscopeQCError:
+        return None

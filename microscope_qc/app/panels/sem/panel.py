@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from qtpy.QtCore import QModelIndex, QTimer, Signal
-from qtpy.QtGui import QShowEvent
+from qtpy.QtCore import QMimeData, QModelIndex, QTimer, Signal
+from qtpy.QtGui import QDragEnterEvent, QDropEvent, QShowEvent
 from qtpy.QtWidgets import (
     QComboBox,
     QHBoxLayout,
@@ -20,6 +21,7 @@ from qtpy.QtWidgets import (
 from microscope_qc.app.base import theme
 from microscope_qc.app.base.refresh import Refresh
 from microscope_qc.app.base.signals import link
+from microscope_qc.app.panels.sem.mark_tools import MarkTools
 from microscope_qc.app.panels.sem.marks import STAGE_X, MarksModel
 from microscope_qc.app.panels.sem.measurements import MeasurementList
 from microscope_qc.app.panels.sem.orientation import OrientationChoice
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
 DEFAULT_NAME = "R1"
 THUMBNAIL_PX = 512
 REFRESH_MS = 60
+TABLE_SUFFIXES = (".csv", ".txt", ".xlsx", ".xlsm")
 ADVICE = (
     "Place 4 to 6 marks near the corners on features you will recognise, then enter the stage position that the SEM "
     "shows for each. A sample that was mounted again needs a new alignment."
@@ -87,6 +90,7 @@ class SemDock(QWidget):
         self.table = QTableView()
         self.place = QPushButton("Place mark")
         self.delete = QPushButton("Delete")
+        self.mark_tools = MarkTools(session, jobs, self.marks, self.table)
         self.marks_note = note()
         self.choice = OrientationChoice()
         self.name = QComboBox()
@@ -125,6 +129,7 @@ class SemDock(QWidget):
         self.place.clicked.connect(self._on_place_clicked)
         self.delete.setIcon(theme.icon("delete-outline"))
         self.delete.clicked.connect(self._on_delete_clicked)
+        self.setAcceptDrops(True)
         self.align.setProperty("primary", "true")
         self.align.clicked.connect(self._on_align_clicked)
         self.name.setEditable(True)
@@ -149,7 +154,7 @@ class SemDock(QWidget):
         travel_head.addWidget(heading("Travel list"), 1)
         travel_head.addWidget(self.route)
         content = column_of(
-            heading("Marks"), self.marks_note, self.table, mark_buttons, 8,
+            heading("Marks"), self.marks_note, self.table, mark_buttons, self.mark_tools, 8,
             heading("Alignment"), self.choice, align_row, self.result, 8,
             travel_head, self.travel_note, self.travel_table, 8,
             heading("EDX measurements"), self.measurements, 8,
@@ -203,6 +208,7 @@ class SemDock(QWidget):
         self.place.setEnabled(slide is not None and self._session.can_write)
         self.place.setToolTip("" if self.place.isEnabled() else "Open a slide in a project that you can edit.")
         self.delete.setEnabled(bool(marks) and self._session.can_write)
+        self.mark_tools.refresh()
 
     def _load_registration(self) -> None:
         """Load the newest alignment of the slide (undo may have removed one)."""
@@ -352,6 +358,24 @@ class SemDock(QWidget):
         except MicroscopeQCError as error:
             self._session.notice.emit(str(error))
 
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        """Qt: SEM pictures and EDX tables are for this panel."""
+        if self._session.can_write and _files_of(event.mimeData()):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        """Qt: take what was dropped, after the other program's drag has ended."""
+        paths = _files_of(event.mimeData())
+        event.acceptProposedAction()
+        QTimer.singleShot(0, self, lambda: self._take_files(paths))
+
+    def _take_files(self, paths: list[Path]) -> None:
+        tables = [path for path in paths if path.suffix.lower() in TABLE_SUFFIXES]
+        for table in tables:
+            self.measurements.import_from(table)
+        if pictures := [path for path in paths if path not in tables]:
+            self.mark_tools.read_pictures(pictures)
+
     def _on_align_clicked(self) -> None:
         from microscope_qc.correlation.registration import fit
 
@@ -417,6 +441,11 @@ class SemDock(QWidget):
     def _on_mosaic_changed(self) -> None:
         self.crops.set_mosaic(self._session.mosaic)
         self._due.soon()
+
+
+def _files_of(data: QMimeData | None) -> list[Path]:
+    urls = [] if data is None else data.urls()
+    return [Path(url.toLocalFile()) for url in urls if url.isLocalFile()]
 
 
 def _places(marks: list[Mark]) -> tuple[np.ndarray, np.ndarray]:

@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     from microscope_qc.correlation.registration import Registration
     from microscope_qc.correlation.targets import Target
 
-COLUMNS = ("", "Finding", "Stage X mm", "Stage Y mm", "± µm", "Marks")
-NUMBER, FINDING, STAGE_X, STAGE_Y, RADIUS, MARKS = range(6)
+COLUMNS = ("", "Finding", "Stage X mm", "Stage Y mm", "± µm", "Field µm", "Marks")
+NUMBER, FINDING, STAGE_X, STAGE_Y, RADIUS, FIELD, MARKS = range(7)
 TIPS = {
     RADIUS: "Expected error (95 %): the finding is within this distance of the stage position; "
     "? where the marks are too few to estimate it",
+    FIELD: "Width of the field of view at the SEM that shows the whole finding (95 %)",
     MARKS: "Whether the finding is outside the marks, where the error grows quickly",
 }
 NOWHERE = QModelIndex()
@@ -115,4 +116,6 @@ class TravelModel(QAbstractTableModel):
             return f"{target.stage_y_mm:.4f}"
         if column == MARKS:
             return "outside" if target.outside_marks else ""
+        if column == FIELD:
+            return "?" if target.field_um is None else rounded_text(target.field_um)
         return "?" if target.r95_um is None else rounded_text(target.r95_um)

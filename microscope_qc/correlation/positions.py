@@ -1,0 +1,71 @@
+"""Stage positions as people type and paste them: ``75,6442 60,4901``, ``X = 75.6442 mm, Y = 60.4901 mm``."""
+
+from __future__ import annotations
+
+import re
+
+from microscope_qc.core.errors import InputError
+from microscope_qc.core.numbers import HOW_TO_WRITE, parse_number
+
+_NUMBER = r"[+−-]?[0-9]+(?:[.,][0-9]+)?(?:[eE][+-]?[0-9]+)?(?![.,]?[0-9])"
+_UNIT = r"(?:\s*(?:mm|µm|μm|um|nm|m)\b)?"
+_ONE = re.compile(rf"(?<![\w.,])({_NUMBER}{_UNIT})")
+_AXIS = re.compile(rf"\b([xXyY])\b[^0-9+−a-zA-Z-]*({_NUMBER}{_UNIT})")
+_BETWEEN = re.compile(r"(?<=\d)([.]\d+),(?=\s*[+−-]?\d+[.]\d)")
+MOST_LINES = 1000
+
+
+def position_in(text: str, *, unit: str = "mm") -> tuple[float, float]:
+    """Return x and y in mm of a position.
+
+    Axes that are named come in any order; otherwise the first two numbers are x and y. A comma between two numbers
+    with decimal points separates them; any other comma between digits is a decimal sign.
+
+    Parameters
+    ----------
+    unit
+        Of numbers without one: "mm" or "um".
+
+    Raises
+    ------
+    InputError
+        When there are not two numbers in it.
+    """
+    plain = _BETWEEN.sub(r"\1 ", text)
+    named = {axis.casefold(): value for axis, value in _AXIS.findall(plain)}
+    values = [named["x"], named["y"]] if named.keys() >= {"x", "y"} else _ONE.findall(plain)
+    if len(values) < 2:
+        said = " ".join(text.split())[:40]
+        raise InputError(f"“{said}” is no position on a stage.", hint=f"Type x and y. {HOW_TO_WRITE}")
+    x, y = (parse_number(value, unit="mm", given_unit=unit, what="A stage position") for value in values[:2])
+    return x, y
+
+
+def positions_in(text: str, *, unit: str = "mm") -> list[tuple[str, tuple[float, float]]]:
+    """Names and positions of several lines: ``M1; 10,000; 20,000``. The name is "" where a line has none.
+
+    Lines without two numbers, such as headings, are left out.
+
+    Raises
+    ------
+    InputError
+        When no line holds a position.
+    """
+    found = []
+    for line in text.splitlines()[:MOST_LINES]:
+        name, rest = _name_of(line)
+        try:
+            found.append((name, position_in(rest, unit=unit)))
+        except InputError:
+            continue
+    if not found:
+        raise InputError("The text holds no position on a stage.", hint=f"A line for each: x and y. {HOW_TO_WRITE}")
+    return found
+
+
+def _name_of(line: str) -> tuple[str, str]:
+    """What stands before the first separator, where that is a word and neither a number nor an axis."""
+    parts = re.split(r"[;\t:]" if re.search(r"[;\t:]", line.strip()) else r"[,\s]", line.strip(), maxsplit=1)
+    name = parts[0].strip().strip('"')
+    is_name = re.search(r"[^\W\d_]", name) and name.casefold() not in ("x", "y") and "=" not in name
+    return (name, parts[1]) if len(parts) > 1 and is_name and not _ONE.fullmatch(name) else ("", line)
