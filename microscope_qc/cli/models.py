@@ -71,8 +71,14 @@ def register(subparsers: Commands) -> None:
     compare.add_argument("--iou", type=number, default=0.5, metavar="X", help="overlap that counts as found (0.5)")
     compare.add_argument("--device", default="auto", metavar="auto|cpu|cuda:0")
     compare.add_argument("--out", type=Path, metavar="FILE.json", help="write everything as JSON, too")
-    compare.add_argument("--html", type=Path, metavar="FILE", help="write a page with pictures of where they differ")
+    compare.add_argument("--html", type=Path, metavar="FILE", help="write a page with pictures of where they are wrong")
+    compare.add_argument(
+        "--keep", action="store_true",
+        help="keep it with the project DATA, as the window does: “models comparisons” lists what is kept",
+    )  # fmt: skip
     _add_project(compare)
+    kept = action("comparisons", "comparisons that a project keeps, the newest first", _comparisons, model=False)
+    kept.add_argument("project", metavar="PROJECT.mqc", type=Path, help="folder of the project")
 
 
 def _add_project(parser: argparse.ArgumentParser) -> None:
@@ -265,12 +271,17 @@ def _compare(args: argparse.Namespace) -> int:
     from microscope_qc.core.files import atomic_write
     from microscope_qc.workflows.models.compare import compare_models
     from microscope_qc.workflows.models.comparison_page import write_comparison_page
+    from microscope_qc.workflows.models.kept_comparison import compare_and_keep
     from microscope_qc.workflows.models.shelf import find_model
 
     let_idle_threads_sleep(os.environ)
     with _project(args) as project:
         new, old = (find_model(name, project).folder for name in (args.new, args.old))
-    done = run(compare_models(new, old, args.dataset, iou=args.iou, device=args.device), args)
+    asked: dict[str, Any] = {"iou": args.iou, "device": args.device}
+    if args.keep:
+        done, _ = run(compare_and_keep(new, old, Path(args.dataset), **asked), args)
+    else:
+        done = run(compare_models(new, old, args.dataset, **asked), args)
     if args.out is not None:
         atomic_write(args.out, json.dumps(done.document(), ensure_ascii=False, indent=2) + "\n")
     if args.html is not None:
@@ -283,4 +294,23 @@ def _compare(args: argparse.Namespace) -> int:
     counts = done.counts()
     if counts:
         print("; ".join(f"{kind}: {count}" for kind, count in counts.items()))
+    return 0
+
+
+def _comparisons(args: argparse.Namespace) -> int:
+    from microscope_qc.cli.progress import print_json
+    from microscope_qc.project import Project
+    from microscope_qc.workflows.models.kept_comparison import read_comparisons
+    from microscope_qc.workflows.models.shelf import list_shelf
+
+    with Project.open(args.project, write=False) as project:
+        found = read_comparisons(project.path, list_shelf(project))
+    if args.json:
+        print_json([kept.document for kept in found])
+        return 0
+    for kept in found:
+        new, old = kept.names
+        print(f"{kept.date}  {new} against {old}: {kept.verdict}")
+    if not found:
+        print("No comparison is kept. “models compare” with --keep makes one.")
     return 0

@@ -41,7 +41,7 @@ SINCE |= {"slide.rename", "slide.folder", "slide.locate"}
 SINCE |= {"slide.fields", "slide.names_fields", "slide.import_fields", "slide.export_fields"}
 SINCE |= {"review.explain", "review.composition", "sem.import_edx", "sem.edx_rules"}
 SINCE |= {"scope.slide", "scope.selected", "scope.all"}
-SINCE |= {"file.backups", "slide.accept"}
+SINCE |= {"file.backups", "slide.accept", "models.comparisons"}
 SINCE |= {f"class.Shift+{digit}" for digit in range(10)}
 """What came after that version."""
 
@@ -68,7 +68,7 @@ LAYOUT = {
     "Review/Work over": "slide selected all",
     "Review/Class": " ".join(CLASS_KEYS),
     "SEM": "open import_edx edx_rules",
-    "Models": "list studies",
+    "Models": "list comparisons studies",
     "Help": "shortcuts about",
 }
 TOOL_BAR = "open - undo redo - select draw mark length - fit_slide - area"

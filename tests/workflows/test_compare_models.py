@@ -19,7 +19,8 @@ from microscope_qc.ml.evaluation.paired import Difference, FoundBy, Paired
 from microscope_qc.ml.library import load_card
 from microscope_qc.workflows.learning.reading import read_dataset
 from microscope_qc.workflows.models import compare
-from microscope_qc.workflows.models.compare import FALSE_OLD, ONLY_NEW, compare_models, verdict
+from microscope_qc.workflows.models.compare import compare_models, verdict
+from microscope_qc.workflows.models.wrong_places import FALSE_BOTH, FALSE_OLD, NONE, ONLY_NEW
 
 CLASSES = ("SQ", "DI")
 
@@ -79,13 +80,16 @@ def test_the_better_model_is_called_so(models: tuple[Path, Path], data: Path) ->
     of_map = done.paired.differences["map50"]
     assert of_map.interval is not None and of_map.interval[0] <= of_map.difference <= of_map.interval[1]
     assert done.verdict.startswith("new is better than old: mAP50 +0.5")
-    assert sum(one.kind == ONLY_NEW for one in done.disagreements) == 30
-    false = [one for one in done.disagreements if one.kind == FALSE_OLD]
+    assert sum(one.kind == ONLY_NEW for one in done.wrong) == 30 and all(one.differs for one in done.wrong)
+    false = [one for one in done.wrong if one.kind == FALSE_OLD]
     assert len(false) == 10 and false[0].box == (0, 0, 3, 3) and false[0].confidence == 0.9
     document = json.loads(json.dumps(done.document()))
     assert (
         document["places"] == 10 and document["mcnemar"]["only_new"] == 30 and document["differences"]["f1"]["p"] < 0.05
     )
+    of_class = document["class_differences"]["SQ"]
+    assert of_class["mcnemar"] == {"both": 10, "only_new": 20, "only_old": 0, "neither": 0, "p": 2 * 0.5**20}
+    assert of_class["ap50"]["difference"] > 0.5 and len(of_class["ap50"]["interval"]) == 2
     assert document["new"]["map50"] == 1 and len(document["old"]["map50_interval"]) == 2
     assert any("60 true defects in 10 places of 10 pictures" in line for line in done.words())
     assert done.counts() == {"found by new only": 30, "false in old": 10}
@@ -160,5 +164,9 @@ def test_two_real_models_are_compared(data: Path, tmp_path: Path) -> None:
     new = untrained_model(tmp_path / "one", classes=CLASSES)
     done = run_job(compare_models(new, new, data, device="cpu"))
     assert done.verdict.startswith("No difference between one and one is shown")
-    assert done.paired.found.only_first == done.paired.found.only_second == 0 and not done.disagreements
+    assert done.paired.found.only_first == done.paired.found.only_second == 0
+    kinds = [one.kind for one in done.wrong]
+    assert kinds.count(NONE) == done.paired.found.neither and set(kinds) <= {NONE, FALSE_BOTH}
+    document = done.document()
+    assert not document["disagreements"] and len(document["both_wrong"]) == len(kinds)
     assert done.new.seconds > 0 and "per picture" in done.new.speed_words

@@ -28,13 +28,14 @@ from microscope_qc.workflows.learning.evaluation_page import write_evaluation_pa
 from microscope_qc.workflows.learning.lists import keep_lists
 from microscope_qc.workflows.learning.project_parts import keep_parts, project_parts
 from microscope_qc.workflows.learning.reading import read_dataset
-from microscope_qc.workflows.models.compare import compare_models, disagreement_places
+from microscope_qc.workflows.models.compare import compare_models
 from microscope_qc.workflows.models.kept_evaluation import (
     copy_page,
     data_changed,
     evaluate_and_keep,
     read_evaluation,
 )
+from microscope_qc.workflows.models.wrong_places import wrong_places_of
 
 TRUTH = np.array([[10, 10, 30, 30], [60, 60, 80, 80], [100, 100, 120, 120], [150, 10, 170, 30]], float)
 FOUND = np.array(
@@ -211,7 +212,7 @@ def test_disagreements_on_a_project_name_its_findings(tmp_path: Path) -> None:
     assert {one["kind"] for one in differ} >= {"false in new"} and all(one["slide"] for one in differ)
     with Project.open(path, write=False) as project:
         for kind in ("found by new only", "false in new"):
-            places = disagreement_places(differ, kind)
+            places = wrong_places_of(differ, [kind])
             assert len(places.numbers) + len(places.spots) == sum(one["kind"] == kind for one in differ)
             for one in (one for one in differ if one["kind"] == kind and one["finding"]):
                 (row,) = project.boxes.table(one["slide"]).get([one["finding"]])

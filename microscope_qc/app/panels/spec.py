@@ -35,6 +35,7 @@ BUILT_IN = {
     "table": f"{_HERE}.table:PANEL",
     "areas": f"{_HERE}.areas:PANEL",
     "models": f"{_HERE}.models:PANEL",
+    "comparisons": f"{_HERE}.models.comparisons:PANEL",
     "studies": f"{_HERE}.learn.studies:PANEL",
     "jobs": f"{_HERE}.jobs:PANEL",
     "log": f"{_HERE}.log:PANEL",

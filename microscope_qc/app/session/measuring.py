@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, Signal
 
@@ -19,7 +16,9 @@ from microscope_qc.core.jobs import CancelToken, Job
 from microscope_qc.ml.library import model_folder
 from microscope_qc.workflows.learning.which_findings import ListedPlaces
 from microscope_qc.workflows.models.in_child import run_command
+from microscope_qc.workflows.models.kept_comparison import KeptComparison, comparison_changed, read_comparisons
 from microscope_qc.workflows.models.kept_evaluation import KeptEvaluation, data_changed, read_evaluation
+from microscope_qc.workflows.models.shelf import shelf_reader
 
 if TYPE_CHECKING:
     from microscope_qc.app.base.jobs import JobHandle, JobRunner
@@ -33,7 +32,7 @@ LOOK_MS = 1500
 class Measuring(QObject):
     """Measures models in processes of their own, one at a time, and knows how well they did.
 
-    Models are named by their folders. ``changed`` is sent when anything is known that was not.
+    Models and comparisons are named by their folders. ``changed`` is sent when anything is known that was not.
 
     Parameters
     ----------
@@ -43,6 +42,7 @@ class Measuring(QObject):
 
     changed = Signal()
     asked = Signal()  # for all that is known of :attr:`wanted`
+    comparison_asked = Signal()  # for :attr:`wanted_comparison`
 
     def __init__(
         self, session: SessionState, jobs: JobRunner, *, command: Callable[..., Job[None]] = run_command
@@ -51,11 +51,15 @@ class Measuring(QObject):
         self._session, self._jobs, self._command = session, jobs, command
         self._kept: dict[Path, KeptEvaluation | None] = {}
         self._stale: dict[Path, bool] = {}
-        self._compared: dict[tuple[Path, str], dict[str, Any]] = {}
+        self._comparisons: Sequence[KeptComparison] = ()
+        self._comparing = 0
         self._handle: JobHandle | None = None
         self._checking: CancelToken | None = None
+        self._checking_comparison: CancelToken | None = None
         self.wanted: Path | None = None
+        self.wanted_comparison: Path | None = None
         link(self, session.project_changed, self._on_project_changed)
+        self.look_at_comparisons()
 
     # -- what is known -----------------------------------------------------------------------------------------------
 
@@ -69,13 +73,29 @@ class Measuring(QObject):
         return self._kept.get(folder)
 
     def is_stale(self, folder: Path) -> bool:
-        """Whether what a model was measured on is marked otherwise by now."""
+        """Whether what a model was measured on, or a comparison, is marked otherwise by now."""
         return self._stale.get(folder, False)
 
-    def comparison(self, folder: Path) -> Mapping[str, Any] | None:
-        """The comparison of a model with the one in use now; None where that was not made since the start."""
-        project = self._session.project
-        return None if project is None else self._compared.get((folder, project.models.argument))
+    @property
+    def comparisons(self) -> Sequence[KeptComparison]:
+        """Those that the project keeps, the newest first, as far as :meth:`look_at_comparisons` has read them."""
+        return self._comparisons
+
+    def comparison(self, folder: Path) -> KeptComparison | None:
+        """The newest comparison of a model with the one in use now; None where there is none."""
+        used = "" if self._session.project is None else self._session.project.models.argument
+        return next(
+            (
+                kept for kept in self._comparisons
+                if kept.new is not None and kept.old is not None
+                and kept.new.folder == folder and kept.old.argument == used
+            ), None,
+        )  # fmt: skip
+
+    def show_comparison(self, folder: Path) -> None:
+        """Ask for a comparison, where they are shown."""
+        self.wanted_comparison = folder
+        self.comparison_asked.emit()
 
     def show_all(self, folder: Path) -> None:
         """Ask for all that is known of a model, where models are shown."""
@@ -111,8 +131,41 @@ class Measuring(QObject):
             self._stale[folder] = stale
             self.changed.emit()
 
+    def look_at_comparisons(self) -> None:
+        """Read which comparisons the project keeps, in another thread."""
+        self._comparing += 1
+        project = self._session.project
+        if project is not None and not self._jobs.closed:
+            path, shelf = project.path, shelf_reader(project)
+            self._jobs.call(lambda: read_comparisons(path, shelf()), partial(self._take_comparisons, self._comparing))
+
+    def _take_comparisons(self, number: int, found: Sequence[KeptComparison]) -> None:
+        before, now = ([(kept.folder, kept.new, kept.old) for kept in part] for part in (self._comparisons, found))
+        if number == self._comparing and before != now:
+            self._comparisons = found
+            self.changed.emit()
+
+    def check_comparison(self, kept: KeptComparison) -> None:
+        """Find out whether what the models were compared on has changed since, for :meth:`is_stale`."""
+        project = self._session.project
+        if self._checking_comparison is not None:
+            self._checking_comparison.cancel()
+        if project is not None and not self._jobs.closed:
+            self._checking_comparison = self._jobs.behind(
+                comparison_changed(project.path, kept), partial(self._take_changed, kept.folder),
+                lambda _error: self._take_changed(kept.folder, True),
+            )  # fmt: skip
+
+    def _take_changed(self, folder: Path, stale: bool) -> None:
+        self._checking_comparison = None
+        if self._stale.get(folder, False) != stale:
+            self._stale[folder] = stale
+            self.changed.emit()
+
     def _on_project_changed(self) -> None:
-        self._kept, self._stale, self._compared, self.wanted = {}, {}, {}, None
+        self._kept, self._stale, self._comparisons = {}, {}, ()
+        self.wanted = self.wanted_comparison = None
+        self.look_at_comparisons()
         self.changed.emit()
 
     # -- measuring ---------------------------------------------------------------------------------------------------
@@ -133,30 +186,26 @@ class Measuring(QObject):
             When the model in use is no longer there.
         """
         project = self._session.project
-        if project is None or self._handle is not None or project.models.current is None:
-            return
-        used, other = project.models.argument, project.models.current.name
-        drafts = Path(tempfile.mkdtemp(prefix="models-"))
-        out = drafts / "comparison.json"
-        arguments = ["models", "compare", str(folder), str(model_folder(used)), str(project.path), "--out", str(out)]
+        if project is not None and project.models.current is not None:
+            self._compare(folder, name, model_folder(project.models.argument), project.models.current.name)
 
-        def done() -> None:
-            if self._session.project is project:
-                self._compared[folder, used] = json.loads(out.read_text(encoding="utf-8"))
+    def compare_again(self, kept: KeptComparison) -> None:
+        """Compare the same two models on what is marked now."""
+        if kept.new is not None and kept.old is not None:
+            self._compare(kept.new.folder, kept.new.name, kept.old.folder, kept.old.name)
 
-        self._run(
-            arguments, f"Comparing {name} with {other}", done, lambda: shutil.rmtree(drafts, ignore_errors=True)
-        )  # fmt: skip
+    def _compare(self, new: Path, name: str, old: Path, other: str) -> None:
+        project = self._session.project
+        if project is not None and self._handle is None:
+            arguments = ["models", "compare", str(new), str(old), str(project.path), "--keep"]
+            self._run(arguments, f"Comparing {name} with {other}", self.look_at_comparisons)
 
-    def _run(
-        self, arguments: list[str], title: str, done: Callable[[], None], at_last: Callable[[], None] = lambda: None
-    ) -> None:
+    def _run(self, arguments: list[str], title: str, done: Callable[[], None]) -> None:
         def ended(act: Callable[[], None]) -> None:
             self._handle = None
             try:
                 act()
             finally:
-                at_last()
                 self.changed.emit()
 
         self._handle = self._jobs.run(

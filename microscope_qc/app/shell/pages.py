@@ -29,6 +29,7 @@ class Pages(QStackedWidget):
     canvas_requested = Signal()
     model_used = Signal()
     model_requested = Signal(object)  # folder
+    comparison_requested = Signal(object)  # folder
 
     def __init__(
         self, session: Session, jobs: JobRunner, settings: AppSettings, welcome: WelcomePage, canvas: Canvas
@@ -81,6 +82,7 @@ class Pages(QStackedWidget):
             self.learn.label_requested.connect(self.label_requested)
             self.learn.model_used.connect(self.model_used)
             self.learn.all_requested.connect(self.model_requested)
+            self.learn.comparison_requested.connect(self.comparison_requested)
             self.addWidget(self.learn)
         return self.learn
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from microscope_qc.ml.evaluation.bootstrap import (
     interval_of,
     mean_over_classes,
 )
-from microscope_qc.ml.evaluation.detection import Tally, mean_ap, numbered, shown_rates
+from microscope_qc.ml.evaluation.detection import Tally, average_precision, mean_ap, numbered, shown_rates
 
 LEAST_PLACES = 6
 """With fewer, even a model that is ahead at every place may be so by chance: 5 coins fall alike in 1 of 16 throws."""
@@ -85,6 +85,14 @@ class FoundBy:
 
 
 @dataclass(frozen=True, slots=True)
+class PairedClass:
+    """One class: the difference in average precision at an overlap of 0.5, and which of its defects each found."""
+
+    ap50: Difference
+    found: FoundBy
+
+
+@dataclass(frozen=True, slots=True)
 class Paired:
     """What is to be said of two models on the same places.
 
@@ -92,11 +100,14 @@ class Paired:
     ----------
     places
         Number of places with a true defect or a finding.
+    per_class
+        Of classes with a true defect, by their index.
     """
 
     places: int
     differences: Mapping[str, Difference]
     found: FoundBy
+    per_class: Mapping[int, PairedClass] = field(default_factory=dict)
 
 
 def compare_tallies(
@@ -115,8 +126,9 @@ def compare_tallies(
     placed = numbered([first.placed(iou=iou), second.placed(iou=iou)])
     shown = [found.shown(limit) for found, limit in zip(placed, confidences, strict=True)]
     places = len(np.unique(np.concatenate([part for found in placed for part in (found.place, found.truth_place)])))
+    drawn = _ap_draws(by_half, seed)
     differences = {
-        "map50": _difference(tuple(mean_ap(found) for found in by_half), _map_draws(by_half, seed), places),
+        "map50": _difference(tuple(mean_ap(found) for found in by_half), _map_draws(drawn), places),
         "f1": _difference(
             tuple(shown_rates(found.hit, len(found.truth_label))["f1"] for found in shown),
             _f1_draws(shown, placed, seed), places,
@@ -126,7 +138,12 @@ def compare_tallies(
         np.concatenate([np.zeros(0, bool), *tally.found_truth(confidence=limit, iou=iou)])
         for tally, limit in zip((first, second), confidences, strict=True)
     ]
-    return Paired(places, differences, found_by(*flags))
+    labels = placed[0].truth_label
+    per_class = {
+        index: PairedClass(_class_difference(by_half, index, draws), found_by(*(own[labels == index] for own in flags)))
+        for index, draws in drawn.items()
+    }
+    return Paired(places, differences, found_by(*flags), per_class)
 
 
 def found_by(first: np.ndarray, second: np.ndarray) -> FoundBy:
@@ -177,16 +194,29 @@ def _draws(pair: list[MatchedFindings], seed: int) -> Draws:
     return Draws(both, draws=DRAWS, seed=seed)
 
 
-def _map_draws(pair: list[MatchedFindings], seed: int) -> Floats:
-    if not pair[0].true_classes:
-        return np.full(DRAWS, np.nan)
+def _ap_draws(pair: list[MatchedFindings], seed: int) -> dict[int, tuple[Floats, Floats]]:
+    """Average precision of every class with a true defect in the draws, of both models."""
+    classes = pair[0].true_classes
+    if not classes:
+        return {}
     draws = _draws(pair, seed)
-    one, other = (
-        mean_over_classes([draws.average_precision(found.of_class(index)) for index in found.true_classes])
-        for found in pair
-    )
+    found = {index: [draws.average_precision(own.of_class(index)) for own in pair] for index in classes}
+    return {index: (one, other) for index, (one, other) in found.items()}
+
+
+def _map_draws(drawn: Mapping[int, tuple[Floats, Floats]]) -> Floats:
+    if not drawn:
+        return np.full(DRAWS, np.nan)
+    one, other = (mean_over_classes([pair[model] for pair in drawn.values()]) for model in (0, 1))
     difference: Floats = one - other
     return difference
+
+
+def _class_difference(pair: list[MatchedFindings], index: int, drawn: tuple[Floats, Floats]) -> Difference:
+    """Of one class; its places are those with a defect of it, as average precision is about these."""
+    own = [found.of_class(index) for found in pair]
+    figures = tuple(average_precision(found.hit, len(found.truth_label)) for found in own)
+    return _difference(figures, drawn[0] - drawn[1], len(np.unique(own[0].truth_place)))
 
 
 def _f1_draws(shown: list[MatchedFindings], placed: list[MatchedFindings], seed: int) -> Floats:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -15,8 +15,8 @@ import numpy as np
 
 from microscope_qc.core.errors import ModelError
 from microscope_qc.core.jobs import Job, Progress
-from microscope_qc.core.matching import overlapping_pairs, require_shares
-from microscope_qc.core.wording import elapsed_text, listed, plural, things
+from microscope_qc.core.matching import require_shares
+from microscope_qc.core.wording import listed, plural, things
 from microscope_qc.ml.architectures.loading import open_task
 from microscope_qc.ml.cards import ModelCard
 from microscope_qc.ml.datasets.learned import read_learned, without_learned
@@ -28,58 +28,16 @@ from microscope_qc.project import Project
 from microscope_qc.workflows.learning.from_project import is_project
 from microscope_qc.workflows.learning.kept_apart import not_learned_from, to_measure_on
 from microscope_qc.workflows.learning.reading import read_dataset
-from microscope_qc.workflows.learning.which_findings import ListedPlaces, ProjectFindings, Spot
+from microscope_qc.workflows.learning.which_findings import ProjectFindings
+from microscope_qc.workflows.models.comparison_text import difference_text, p_text, speed_text
+from microscope_qc.workflows.models.wrong_places import KINDS, WrongPlace, find_wrong_places, kind_words
 
 if TYPE_CHECKING:
     from microscope_qc.ml.evaluation.detection import Tally
     from microscope_qc.ml.evaluation.on_slides import Finder
-    from microscope_qc.ml.evaluation.paired import Difference, Paired
+    from microscope_qc.ml.evaluation.paired import Difference, FoundBy, Paired
 
-ONLY_NEW, ONLY_OLD, FALSE_NEW, FALSE_OLD = "found by new only", "found by old only", "false in new", "false in old"
-KINDS = (ONLY_NEW, ONLY_OLD, FALSE_NEW, FALSE_OLD)
-_SAME_PLACE = 0.5
 _NAMES = {"map50": "mAP50", "f1": "F1"}
-
-
-@dataclass(frozen=True, slots=True)
-class Disagreement:
-    """A place where the models differ.
-
-    Attributes
-    ----------
-    kind
-        One of KINDS: a true defect that one of them misses, or a false finding that the other has not.
-    path, scene
-        The picture or slide.
-    image
-        The same among the ``images`` of the comparison.
-    box
-        y0, x0, y1, x1 in its full-resolution pixels.
-    code
-        Class: the true one, or that of the false finding.
-    confidence
-        Of a false finding.
-    slide, number
-        Of a project: its slide, and the finding that is there; None for other data, 0 where there is no finding.
-    """
-
-    kind: str
-    path: Path
-    scene: str | None
-    box: tuple[float, float, float, float]
-    code: str
-    confidence: float | None = None
-    slide: int | None = None
-    number: int = 0
-    image: int = 0
-
-    def document(self) -> dict[str, object]:
-        """Values that JSON can store."""
-        return {
-            "kind": self.kind, "picture": str(self.path), "scene": self.scene,
-            "box": [round(side, 2) for side in self.box], "class": self.code, "confidence": self.confidence,
-            "slide": self.slide, "finding": self.number or None,
-        }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +56,7 @@ class MeasuredModel:
     @property
     def speed_words(self) -> str:
         """``1.2 s per picture, 40 s per mm²``."""
-        said = [f"{elapsed_text(self.seconds / max(1, self.pictures))} per picture"]
-        if self.mm2:
-            said.append(f"{elapsed_text(self.seconds / self.mm2)} per mm²")
-        return ", ".join(said)
+        return speed_text(self.seconds / max(1, self.pictures), self.seconds / self.mm2 if self.mm2 else None)
 
     def document(self) -> dict[str, object]:
         """Values that JSON can store."""
@@ -123,8 +78,8 @@ class ModelComparison:
         Differences, new less old, and which true defects each found.
     verdict
         One sentence; it calls a model better only where chance would hardly show such a difference.
-    disagreements
-        Where one of them is wrong and the other is not.
+    wrong
+        Where one of them is wrong, or both are.
     sentences
         What was left out, and what should be known.
     images
@@ -137,7 +92,7 @@ class ModelComparison:
     classes: list[str]
     paired: Paired
     verdict: str
-    disagreements: list[Disagreement]
+    wrong: list[WrongPlace]
     sentences: list[str] = field(default_factory=list)
     images: Sequence[AnnotatedImage] = ()
 
@@ -150,22 +105,23 @@ class ModelComparison:
             "places": self.paired.places, "truth": found.truths, "classes": self.classes,
             "new": self.new.document(), "old": self.old.document(),
             "differences": {name: _difference_json(of) for name, of in self.paired.differences.items()},
-            "mcnemar": {
-                "both": found.both, "only_new": found.only_first, "only_old": found.only_second,
-                "neither": found.neither, "p": found.p,
+            "class_differences": {
+                self.classes[index]: {"ap50": _difference_json(of.ap50), "mcnemar": _mcnemar_json(of.found)}
+                for index, of in self.paired.per_class.items()
             },
-            "disagreements": [one.document() for one in self.disagreements], "notes": self.sentences,
+            "mcnemar": _mcnemar_json(found),
+            "disagreements": [one.document() for one in self.wrong if one.differs],
+            "both_wrong": [one.document() for one in self.wrong if not one.differs], "notes": self.sentences,
         }  # fmt: skip
 
     def counts(self) -> dict[str, int]:
         """How many disagreements there are of each kind, with the names of the models."""
-        counts = Counter(one.kind for one in self.disagreements)
+        counts = Counter(one.kind for one in self.wrong if one.differs)
         return {self.kind_words(kind): counts[kind] for kind in KINDS if counts[kind]}
 
     def kind_words(self, kind: str) -> str:
-        """A kind of disagreement with the names of the models: ``found by A only``."""
-        names = {"new": self.new.card.name, "old": self.old.card.name}
-        return " ".join(names.get(word, word) for word in kind.split())
+        """A kind of wrong places with the names of the models: ``found by A only``."""
+        return kind_words(kind, self.new.card.name, self.old.card.name)
 
     def words(self) -> list[str]:
         """Lines to show the user."""
@@ -185,9 +141,10 @@ class ModelComparison:
             f"{found.only_second} by {names[1]} only, {found.neither} by none; McNemar's exact p {p_text(found.p)}"
         )
         for code in self.classes:
-            lines.append(f"{code}: " + "; ".join(
-                f"{measured.card.name} {_class_figures(measured.report, code)}" for measured in (self.new, self.old)
-            ))  # fmt: skip
+            said = [f"{of.card.name} {_class_figures(of.report, code)}" for of in (self.new, self.old)]
+            own = self.paired.per_class.get(self.classes.index(code))
+            said += [] if own is None else [f"AP50 {difference_words(own.ap50)}"]
+            lines.append(f"{code}: {'; '.join(said)}")
         return [*lines, *self.sentences]
 
 
@@ -284,7 +241,7 @@ def _compared(
     ]  # fmt: skip
     return ModelComparison(
         measured[0], measured[1], dataset, data.classes, paired, verdict(cards[0].name, cards[1].name, paired),
-        _disagreements(tallies, limits, data, iou, findings), said, data.images,
+        find_wrong_places(tallies, limits, data, iou, findings), said, data.images,
     )  # fmt: skip
 
 
@@ -352,43 +309,6 @@ def _tallies(finders: Sequence[Finder], data: Dataset) -> Job[tuple[list[Tally],
     return tallies, seconds
 
 
-def _disagreements(
-    tallies: list[Tally], limits: tuple[float, float], data: Dataset, iou: float, findings: ProjectFindings | None
-) -> list[Disagreement]:  # fmt: skip
-    """Where one model is wrong and the other is not, picture by picture."""
-    found = [tally.found_truth(confidence=limit, iou=iou) for tally, limit in zip(tallies, limits, strict=True)]
-    wrong = [tally.false_findings(confidence=limit, iou=iou) for tally, limit in zip(tallies, limits, strict=True)]
-    said: list[Disagreement] = []
-    for number, image in enumerate(data.images):
-        slide = None if findings is None else findings.slide(image)
-        true = [0] * len(image.boxes) if findings is None else findings.true(image, image.boxes).tolist()
-        for kind, mine, other in ((ONLY_NEW, 0, 1), (ONLY_OLD, 1, 0)):
-            for index in np.flatnonzero(found[mine][number] & ~found[other][number]).tolist():
-                code, box = data.classes[int(image.labels[index])], _box(image.boxes[index])
-                said.append(Disagreement(kind, image.path, image.scene, box, code, None, slide, true[index], number))
-        for kind, mine, other in ((FALSE_NEW, 0, 1), (FALSE_OLD, 1, 0)):
-            boxes, labels, scores = wrong[mine][number]
-            alone = np.ones(len(boxes), bool)
-            alone[overlapping_pairs(boxes, wrong[other][number][0], iou=_SAME_PLACE)[0]] = False
-            there = [0] * len(boxes) if findings is None else findings.at(image, boxes).tolist()
-            for index in np.flatnonzero(alone).tolist():
-                code, score, box = data.classes[int(labels[index])], round(float(scores[index]), 4), _box(boxes[index])
-                said.append(Disagreement(kind, image.path, image.scene, box, code, score, slide, there[index], number))
-    return sorted(said, key=lambda one: KINDS.index(one.kind))
-
-
-def disagreement_places(disagreements: Sequence[Mapping[str, Any]], kind: str) -> ListedPlaces:
-    """Findings and places of a project that disagreements of a kind are about, as documents."""
-    mine = [one for one in disagreements if one["kind"] == kind and one.get("slide") is not None]
-    spots = [Spot.of_document({**one, "confidence": one["confidence"] or 0.0}) for one in mine if not one["finding"]]
-    return ListedPlaces.of((int(one["finding"]) for one in mine if one["finding"]), spots)
-
-
-def _box(sides: np.ndarray) -> tuple[float, float, float, float]:
-    y0, x0, y1, x1 = (float(side) for side in sides)
-    return y0, x0, y1, x1
-
-
 def _area_mm2(data: Dataset) -> float | None:
     sizes = [_image_mm2(image) for image in data.images]
     return None if any(size is None for size in sizes) else math.fsum(size or 0.0 for size in sizes)
@@ -424,18 +344,9 @@ def verdict(new: str, old: str, paired: Paired) -> str:
     return f"With {new} {listed(ahead)} than with {old}{rest}: {said}."
 
 
-def difference_words(difference: Difference) -> str:
+def difference_words(of: Difference) -> str:
     """``+0.034 [+0.010, +0.058], p 0.006``; without an interval where there are too few places."""
-    said = f"{difference.difference:+.3f}"
-    if difference.interval is None or difference.p is None:
-        return said
-    low, high = difference.interval
-    return f"{said} [{low:+.3f}, {high:+.3f}], p {p_text(difference.p)}"
-
-
-def p_text(p: float) -> str:
-    """A probability: ``0.031``, ``< 0.001``."""
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+    return difference_text(of.difference, of.interval, of.p)
 
 
 def _difference_json(difference: Difference) -> dict[str, Any]:
@@ -443,6 +354,13 @@ def _difference_json(difference: Difference) -> dict[str, Any]:
     return {
         "new": difference.first, "old": difference.second, "difference": difference.difference, "interval": sides,
         "p": difference.p,
+    }  # fmt: skip
+
+
+def _mcnemar_json(found: FoundBy) -> dict[str, Any]:
+    return {
+        "both": found.both, "only_new": found.only_first, "only_old": found.only_second, "neither": found.neither,
+        "p": found.p,
     }  # fmt: skip
 
 

@@ -6,7 +6,6 @@ wherever the model is and whatever it is called.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Mapping
@@ -19,18 +18,17 @@ from microscope_qc.core.errors import InputError, MicroscopeQCError
 from microscope_qc.core.files import atomic_path, atomic_write
 from microscope_qc.core.jobs import Job
 from microscope_qc.core.wording import things
-from microscope_qc.ml.cards import ModelCard
 from microscope_qc.ml.evaluation.outcomes import Outcome
 from microscope_qc.ml.library import load_card, model_folder
 from microscope_qc.project import Project
 from microscope_qc.workflows.detection.places import weights_fingerprint
 from microscope_qc.workflows.learning.evaluate import PART_WORDS, Evaluation, evaluate
 from microscope_qc.workflows.learning.evaluation_page import write_evaluation_page
-from microscope_qc.workflows.learning.from_project import is_project, read_project
-from microscope_qc.workflows.learning.kept_apart import to_measure_on
+from microscope_qc.workflows.learning.from_project import is_project
 from microscope_qc.workflows.learning.lists import places_by_outcome
 from microscope_qc.workflows.learning.which_findings import ListedPlaces
 from microscope_qc.workflows.models.about import figure
+from microscope_qc.workflows.models.measured_data import measured_fingerprint
 
 FOLDER = "evaluations"
 FIGURES = {
@@ -92,7 +90,8 @@ def evaluate_and_keep(
     """
     if not is_project(project):
         raise InputError("An evaluation is kept with a project.", hint="Name a project.")
-    data = yield from _data_fingerprint(project, load_card(model), part)  # what is marked meanwhile was not measured on
+    # what is marked meanwhile was not measured on
+    data = yield from measured_fingerprint(project, load_card(model).pixel_size_um, part)
     done = yield from evaluate(model, project, confidence=confidence, iou=iou, part=part, device=device)
     with Project.open(project, write=False) as opened:
         places = places_by_outcome(opened, done)
@@ -130,7 +129,8 @@ def data_changed(project: Path, model: str | Path, kept: KeptEvaluation) -> Job[
     ModelError
         When nothing is marked any more.
     """
-    now = yield from _data_fingerprint(project, load_card(model), str(kept.document.get("asked_part", "")))
+    part = str(kept.document.get("asked_part", ""))
+    now = yield from measured_fingerprint(project, load_card(model).pixel_size_um, part)
     return bool(now != kept.document["data"])
 
 
@@ -157,10 +157,3 @@ def copy_page(kept: KeptEvaluation, out: Path | str) -> Path:
 
 def _folder(project: Path, model: str | Path) -> Path:
     return project / FOLDER / weights_fingerprint(model_folder(model))
-
-
-def _data_fingerprint(project: Path, card: ModelCard, part: str) -> Job[str]:
-    read = yield from read_project(project, model_um=card.pixel_size_um, open_files=False)
-    data, _ = to_measure_on(read, part)
-    sizes = sorted({str(image.pixel_size_um) for image in data.images})
-    return hashlib.sha256("\n".join([data.fingerprint(), *sizes]).encode()).hexdigest()[:32]

@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from comparison_toys import comparison, keep
 from learning_toys import untrained_classifier, untrained_model
 from panels_support import PIXEL_UM, write_picture
 from qtpy.QtCore import Qt
@@ -20,7 +21,7 @@ from microscope_qc.app.base.settings import AppSettings
 from microscope_qc.app.session.measuring import Measuring
 from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.jobs import Job, Progress, TimedProgress
-from microscope_qc.ml.cards import ModelCard, write_card
+from microscope_qc.ml.cards import WEIGHTS_NAME, ModelCard, write_card
 from microscope_qc.project.scenes import read_facts
 from microscope_qc.workflows.learning.following import TrainingFailed
 from microscope_qc.workflows.learning.request import is_to_end, read_request
@@ -340,17 +341,19 @@ def test_a_worse_model_is_said_to_be_so_before_it_is_put_in_use(
     from microscope_qc.workflows.learning.request import ask_for_training
 
     given: list[list[str]] = []
-    documents = [{"verdict": "second is worse than li-ion-ssd: F1 -0.1.", "ahead": "old"},
-                 {"verdict": "second is better than li-ion-ssd: F1 +0.1.", "ahead": "new"}]  # fmt: skip
+    said = [("second is worse than li-ion-ssd: F1 -0.1.", "old"), ("second is better than li-ion-ssd: F1 +0.1.", "new")]
 
     def command(arguments: list[str]) -> Job[None]:
         given.append(arguments)
-        Path(arguments[-1]).write_text(json.dumps(documents.pop(0)))
+        verdict, ahead = said[len(given) - 1]
+        document = comparison(Path(arguments[2]), Path(arguments[3]), [1, 2, 3], verdict=verdict, ahead=ahead)
+        keep(project.path, document, str(len(given)))
         yield Progress(0, 1)
 
     folder = ask_for_training(project.path, "second")
     write_epoch(folder, 3)
     finish(folder)
+    (folder / WEIGHTS_NAME).write_bytes(b"weights")
     page = LearnPage(session, jobs, Measuring(session, jobs, command=command), AppSettings())
     qtbot.addWidget(page)
     page.show()
@@ -366,9 +369,9 @@ def test_a_worse_model_is_said_to_be_so_before_it_is_put_in_use(
     press(verdict.use)
     assert verdict.use.text() == "Use it although li-ion-ssd is better"
     assert project.models.argument == "li-ion-ssd", "it is said first"
-    with qtbot.waitSignal(page.all_requested) as asked:
-        verdict.words.linkActivated.emit("all")
-    assert asked.args == [folder]
+    with qtbot.waitSignal(page.comparison_requested) as asked:
+        verdict.words.linkActivated.emit("comparison")
+    assert asked.args == [project.path / "comparisons" / "1"]
     press(verdict.compare)
     shows(qtbot, lambda: "second is better than li-ion-ssd" in verdict.words.text())
     shows(qtbot, lambda: verdict.use.text() == "Use this model")

@@ -1,4 +1,4 @@
-"""The Models page: what it lists, one click in and one click back, and comparisons that open in Review."""
+"""The Models page: what it lists, one click in and one click back, and evaluations that open in Review."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from comparison_toys import comparison, keep
 from learning_toys import untrained_model
 from qtpy.QtCore import QUrl
 
@@ -36,9 +37,9 @@ class Commands:
 
     def __call__(self, arguments: list[str]) -> Job[None]:
         self.given.append(arguments)
-        if "--out" in arguments:
-            Path(arguments[-1]).write_text(json.dumps(self.document))
-        if "--keep" in arguments:
+        if arguments[0] == "models" and "--keep" in arguments:
+            keep(Path(arguments[4]), self.document, "now")
+        elif "--keep" in arguments:
             folder = Path(arguments[2]) / "evaluations" / weights_fingerprint(Path(arguments[1]))
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "evaluation.json").write_text(json.dumps(self.document))
@@ -125,38 +126,23 @@ def test_a_model_is_renamed_copied_and_deleted(qtbot: Any, panel: ModelsPanel, s
     assert not toy.exists()
 
 
-def test_a_comparison_is_shown_and_opens_in_review(
+def test_a_comparison_with_the_model_in_use_is_made_and_kept(
     qtbot: Any, panel: ModelsPanel, session: Any, toy: Path, commands: Commands
 ) -> None:
     project = session.project
     project.models.use("li-ion-ssd", name="li-ion-ssd")
     qtbot.waitUntil(lambda: panel.in_use is not None)
-    ids = project.boxes.rows(project.slides[0].id, every=True)["id"][:3].tolist()
-    place = {"picture": "S1.png", "scene": None, "class": "ACP", "slide": 1, "box": [1, 2, 3, 4]}
-    differ = [place | {"kind": "found by new only", "confidence": None, "finding": number} for number in ids[:2]]
-    differ.append(place | {"kind": "false in old", "confidence": 0.75, "finding": None})
-    of_class = {"precision": 0.5, "recall": 0.5, "ap50": 0.4, "finds": 4, "truth": 4}
-    model = {"map50": 0.4, "precision": 0.5, "recall": 0.5, "per_class": {"ACP": of_class}}
-    commands.document = {
-        "verdict": "No difference is shown.", "truth": 4, "places": 9, "classes": ["ACP"], "notes": ["A note."],
-        "new": model | {"model": "toy"}, "old": model | {"model": "li-ion-ssd"}, "disagreements": differ,
-        "mcnemar": {"both": 1, "only_new": 2, "only_old": 0, "neither": 1, "p": 0.5},
-    }  # fmt: skip
+    commands.document = comparison(toy, panel.in_use.folder, [1, 2, 3])
     panel.choose(toy)
     assert panel.compare.isEnabled()
     panel.compare.click()
     qtbot.waitUntil(lambda: "No difference is shown." in panel.about.toPlainText())
-    said = panel.about.toPlainText()
-    assert "2 found by toy only: show 2 findings in Review" in said and "A note." in said
-    assert "1 false in li-ion-ssd: on the slide, where there is no finding: S1 ACP 0.75" in said
-    assert commands.given[0][:4] == ["models", "compare", str(toy), str(panel.in_use.folder)]
-    with qtbot.waitSignal(panel.review_requested):
-        follow(panel, "show 2 findings in Review")
-    assert project.filters.current.numbers == frozenset(ids[:2])
-    assert session.scoped.shown.rows()["id"].tolist() == ids[:2]
-    with qtbot.waitSignal(panel.spot_requested) as asked:
-        follow(panel, "S1 ACP 0.75")
-    assert asked.args[0] == Spot(1, (1, 2, 3, 4), "ACP", 0.75)
+    assert commands.given == [["models", "compare", str(toy), str(panel.in_use.folder), str(project.path), "--keep"]]
+    with qtbot.waitSignal(panel.comparison_requested) as asked:
+        follow(panel, "Show the comparison")
+    assert asked.args[0] == project.path / "comparisons" / "now"
+    project.models.use(toy, name="toy")
+    qtbot.waitUntil(lambda: "No difference is shown." not in panel.about.toPlainText())
 
 
 def test_a_file_is_taken_in_by_a_process_of_its_own(qtbot: Any, panel: ModelsPanel, commands: Commands) -> None:

@@ -44,6 +44,7 @@ class LearnPage(QWidget):
     label_requested = Signal()
     model_used = Signal()
     all_requested = Signal(object)  # what is known of the model in this folder
+    comparison_requested = Signal(object)  # folder of a comparison
 
     def __init__(
         self,
@@ -135,6 +136,7 @@ class LearnPage(QWidget):
         self.label.clicked.connect(self.label_requested)
         self.verdict.model_used.connect(self.model_used)
         self.verdict.all_requested.connect(self.all_requested)
+        self.verdict.comparison_requested.connect(self.comparison_requested)
         self.settings.preview_requested.connect(self._on_preview_requested)
         self.pause.setToolTip("What was learned is kept; continue later")
         self.keep.setToolTip("Ends it now with the best that it has learned so far, measured")

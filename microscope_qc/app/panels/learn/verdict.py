@@ -22,14 +22,18 @@ if TYPE_CHECKING:
     from microscope_qc.ml.cards import ModelCard
 
 GAP_PX = 6
-_ALL = "all"
+_ALL, _COMPARISON = "all", "comparison"
 
 
 class Verdict(QWidget):
-    """What is known of a model after its training; ``all_requested`` asks for all of it, by the model's folder."""
+    """What is known of a model after its training.
+
+    ``all_requested`` asks for all of it, by the model's folder; ``comparison_requested`` for a comparison, by its own.
+    """
 
     model_used = Signal()
     all_requested = Signal(object)
+    comparison_requested = Signal(object)
 
     def __init__(self, session: Session, measuring: Measuring, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -55,7 +59,7 @@ class Verdict(QWidget):
         self.use.clicked.connect(self._on_use_clicked)
         self.evaluate.clicked.connect(lambda: self._measuring.evaluate(self._folder, self._name))
         self.compare.clicked.connect(lambda: self._measuring.compare(self._folder, self._name))
-        self.words.linkActivated.connect(lambda _: self.all_requested.emit(self._folder))
+        self.words.linkActivated.connect(self._on_link)
         self._due = Refresh(self, self._refresh)
         measuring.changed.connect(self._due.soon)
         for signal in (session.model_in_use_changed, session.project_changed, theme.SWITCH.switched):
@@ -77,7 +81,7 @@ class Verdict(QWidget):
     @property
     def _is_worse(self) -> bool:
         compared = self._measuring.comparison(self._folder)
-        return compared is not None and compared.get("ahead") == "old"
+        return compared is not None and compared.document.get("ahead") == "old"
 
     def _refresh(self) -> None:
         project = self._session.project
@@ -102,15 +106,21 @@ class Verdict(QWidget):
         if other is not None and compared is None:
             lines.append(f"{escape(other)} is in use. Which of the two is better has not been measured.")
         elif other is not None and compared is not None:
-            said = f"<b>{escape(str(compared['verdict']))}</b>"
-            lines.append(f"<span style='color:{theme.current().warning}'>{said}</span>" if self._is_worse else said)
+            said = f"<b>{escape(compared.verdict)}</b>"
+            said = f"<span style='color:{theme.current().warning}'>{said}</span>" if self._is_worse else said
+            lines.append(f"{said} {_link(_COMPARISON, 'Show the comparison')}")
         if kept is not None:
             old = " What it was measured on has changed since." if self._measuring.is_stale(self._folder) else ""
             lines.append(f"Evaluated: {escape(evaluation_words(kept.document))}.{old}")
-        if kept is not None or (other is not None and compared is not None):
-            colour = theme.current().accent
-            lines.append(f"<a href='{_ALL}' style='color:{colour}'>Show what was found and missed</a>")
+            lines.append(_link(_ALL, "Show what was found and missed"))
         return lines
+
+    def _on_link(self, address: str) -> None:
+        compared = self._measuring.comparison(self._folder)
+        if address == _ALL:
+            self.all_requested.emit(self._folder)
+        elif compared is not None:
+            self.comparison_requested.emit(compared.folder)
 
     def _on_use_clicked(self) -> None:
         """Put the model in use, as a step of the history; one that is worse only when it is asked for again."""
@@ -125,3 +135,7 @@ class Verdict(QWidget):
         project.models.use(str(self._folder), name=self._name)
         self._session.notice.emit(f"{self._name} is in use. Undo takes it back.")
         self.model_used.emit()
+
+
+def _link(address: str, words: str) -> str:
+    return f"<a href='{address}' style='color:{theme.current().accent}'>{words}</a>"

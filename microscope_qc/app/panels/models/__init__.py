@@ -11,25 +11,24 @@ from microscope_qc.app.actions.action import Action
 from microscope_qc.app.panels.spec import PanelSpec
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from microscope_qc.app.context import Context
-    from microscope_qc.workflows.learning.which_findings import Spot
 
 
 def _make(context: Context, parent: QWidget) -> QWidget:
     from microscope_qc.app.panels.models.panel import ModelsPanel
+    from microscope_qc.app.panels.models.spots import show_spot
+
+    def show_comparison(folder: Path) -> None:
+        context.navigator.show_panel("comparisons")
+        context.session.measuring.show_comparison(folder)
 
     panel = ModelsPanel(context.session, context.jobs, context.session.measuring, parent)
     panel.review_requested.connect(lambda: context.navigator.use_workspace("review"))
-    panel.spot_requested.connect(partial(_show_spot, context))
+    panel.spot_requested.connect(partial(show_spot, context))
+    panel.comparison_requested.connect(show_comparison)
     return panel
-
-
-def _show_spot(context: Context, spot: Spot) -> None:
-    """Show a place where there is no finding, on its slide."""
-    context.navigator.show_canvas()
-    context.session.show_slide(spot.slide)
-    canvas = context.canvas
-    canvas.set_view(canvas.view.fitted(*spot.box, margin=6.0))
 
 
 def _open(context: Context) -> None:

@@ -13,6 +13,7 @@ from microscope_qc.app.base import theme
 from microscope_qc.app.panels.models.text import (
     CLASS_FIGURES,
     OPEN_LINK,
+    PAGE_LINK,
     link_to,
     places_links,
     quiet,
@@ -27,8 +28,6 @@ from microscope_qc.workflows.learning.which_findings import ListedPlaces
 from microscope_qc.workflows.models.about import figure
 from microscope_qc.workflows.models.kept_evaluation import FIGURES, KeptEvaluation
 
-PAGE_LINK = "page:"
-"""Of a link that saves the page."""
 _BESIDE = (Outcome.WRONG_BOX, Outcome.WRONG_CLASS)
 _TRUE = (Outcome.RIGHT, Outcome.WRONG_BOX, Outcome.WRONG_CLASS, Outcome.MISSED)
 

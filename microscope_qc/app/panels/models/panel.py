@@ -7,8 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QSize, Qt, QUrl, Signal
-from qtpy.QtGui import QImage
+from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
@@ -19,7 +18,6 @@ from qtpy.QtWidgets import (
     QMessageBox,
     QPushButton,
     QSplitter,
-    QTextBrowser,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -28,14 +26,14 @@ from qtpy.QtWidgets import (
 from microscope_qc.app.base import theme
 from microscope_qc.app.base.refresh import Refresh
 from microscope_qc.app.base.signals import link
-from microscope_qc.app.panels.models.evaluation import PAGE_LINK, evaluation_pictures, evaluation_text
-from microscope_qc.app.panels.models.text import OPEN_LINK, SPOT_LINK, comparison_text, model_text
+from microscope_qc.app.panels.models.browser import ModelBrowser
+from microscope_qc.app.panels.models.evaluation import evaluation_pictures, evaluation_text
+from microscope_qc.app.panels.models.text import model_text, verdict_text
 from microscope_qc.app.session.measuring import LOOK_MS, Measuring
 from microscope_qc.core.errors import InputError, MicroscopeQCError
 from microscope_qc.core.jobs import Job
 from microscope_qc.ml.evaluation.outcomes import Outcome
 from microscope_qc.workflows.learning.which_findings import ListedPlaces
-from microscope_qc.workflows.models.compare import disagreement_places
 from microscope_qc.workflows.models.in_child import run_command
 from microscope_qc.workflows.models.kept_evaluation import copy_page
 from microscope_qc.workflows.models.package import SUFFIX, export_model
@@ -76,24 +74,11 @@ def ask_delete(parent: QWidget, name: str) -> bool:
     return box.clickedButton() is delete
 
 
-class ModelText(QTextBrowser):
-    """What is known of a model; ``pictures`` are those that its text shows, by their addresses."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.pictures: dict[str, QImage] = {}
-        self.setOpenLinks(False)
-        self.setFrameShape(QTextBrowser.Shape.NoFrame)
-
-    def loadResource(self, kind: int, name: QUrl | str) -> Any:
-        """Qt: a picture of the text."""
-        return self.pictures.get(QUrl(name).toString()) or super().loadResource(kind, name)
-
-
 class ModelsPanel(QWidget):
     """The models at hand.
 
-    ``review_requested`` asks for the review page, whose filter is set; ``spot_requested`` for a place on a slide.
+    ``review_requested`` asks for the review page, whose filter is set; ``spot_requested`` for a place on a slide;
+    ``comparison_requested`` for a comparison, by its folder.
 
     Parameters
     ----------
@@ -105,6 +90,7 @@ class ModelsPanel(QWidget):
 
     review_requested = Signal()
     spot_requested = Signal(object)
+    comparison_requested = Signal(object)
 
     def __init__(
         self,
@@ -125,7 +111,7 @@ class ModelsPanel(QWidget):
         self.list = QListWidget()
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.list.setTextElideMode(Qt.TextElideMode.ElideRight)
-        self.about = ModelText()
+        self.about = ModelBrowser()
         self.use = QPushButton("Use this model")
         self.use.setProperty("primary", True)
         self.evaluate = QPushButton("Evaluate")
@@ -162,7 +148,10 @@ class ModelsPanel(QWidget):
         self.compare.clicked.connect(self.compare_chosen)
         self.take_in.clicked.connect(self.import_file)
         self.list.currentItemChanged.connect(self._on_chosen)
-        self.about.anchorClicked.connect(self._on_link)
+        self.about.page_asked.connect(self.save_page)
+        self.about.findings_asked.connect(self._on_findings_asked)
+        self.about.spot_asked.connect(self._on_spot_asked)
+        self.about.comparison_asked.connect(self._on_comparison_asked)
         left, right = QWidget(), QWidget()
         column = QVBoxLayout(left)
         column.setContentsMargins(theme.STEP, theme.STEP, 0, theme.STEP)
@@ -274,7 +263,7 @@ class ModelsPanel(QWidget):
             return
         project, compared = self._session.project, self.measuring.comparison(entry.folder)
         slides = {} if project is None else {slide.id: slide.name for slide in project.slides}
-        parts = [] if compared is None else [comparison_text(compared, slides)]
+        parts = [] if compared is None else [verdict_text(compared)]
         if kept is not None:
             colours = {one.code: one.colour for one in self._session.classes}
             self.about.pictures = evaluation_pictures(kept, colours, ratio=self.devicePixelRatioF())
@@ -380,29 +369,24 @@ class ModelsPanel(QWidget):
         job = self._command(["models", "import", file])
         self._jobs.run(job, f"Importing {Path(file).name}", lambda _: self.refresh(), self._on_failed)
 
-    def _on_link(self, url: QUrl) -> None:
-        """Show in Review which findings are meant, or on the canvas a place without one."""
-        text = url.toString(QUrl.ComponentFormattingOption.FullyDecoded)
-        if text.startswith(PAGE_LINK):
-            self.save_page()
-        elif text.startswith(OPEN_LINK):
-            self.measuring.show_findings(self._places(text.removeprefix(OPEN_LINK)))
-            self.review_requested.emit()
-        elif text.startswith(SPOT_LINK):
-            number, _, what = text.removeprefix(SPOT_LINK).partition(":")
-            spots = self._places(what).spots
-            if int(number) < len(spots):
-                self.spot_requested.emit(spots[int(number)])
+    def _on_findings_asked(self, what: str) -> None:
+        self.measuring.show_findings(self._places(what))
+        self.review_requested.emit()
+
+    def _on_spot_asked(self, number: int, what: str) -> None:
+        spots = self._places(what).spots
+        if number < len(spots):
+            self.spot_requested.emit(spots[number])
+
+    def _on_comparison_asked(self) -> None:
+        compared = None if self.chosen is None else self.measuring.comparison(self.chosen.folder)
+        if compared is not None:
+            self.comparison_requested.emit(compared.folder)
 
     def _places(self, what: str) -> ListedPlaces:
-        """ListedPlaces that a link names: an outcome of the evaluation, or a kind of disagreement."""
-        entry = self.chosen
-        if entry is None:
-            return ListedPlaces()
-        kept, compared = self.measuring.evaluation(entry.folder), self.measuring.comparison(entry.folder)
-        if kept is not None and what in kept.places:
-            return kept.places[Outcome(what)]
-        return ListedPlaces() if compared is None else disagreement_places(compared["disagreements"], what)
+        """Those of an outcome of the evaluation."""
+        kept = None if self.chosen is None else self.measuring.evaluation(self.chosen.folder)
+        return ListedPlaces() if kept is None else kept.places.get(Outcome(what), ListedPlaces())
 
     def _on_made(self, entry: ModelEntry) -> None:
         self._say(f"{entry.name} is in {entry.folder}.")

@@ -1,20 +1,19 @@
-"""A model, and a comparison of two, as rich text."""
+"""A model as rich text, and what texts about models have in common."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
-from typing import Any
 
 from microscope_qc.app.base import theme
 from microscope_qc.core.wording import UNKNOWN, count_text, things
 from microscope_qc.workflows.learning.which_findings import ListedPlaces
-from microscope_qc.workflows.models.about import about_model, figure
-from microscope_qc.workflows.models.compare import disagreement_places
+from microscope_qc.workflows.models.about import about_model
+from microscope_qc.workflows.models.kept_comparison import KeptComparison
 from microscope_qc.workflows.models.shelf import ModelEntry
 
-OPEN_LINK, SPOT_LINK = "open:", "spot:"
-"""Links begin so: findings that open in Review, and a place that opens on the canvas."""
+OPEN_LINK, SPOT_LINK, PAGE_LINK, COMPARISON_LINK = "open:", "spot:", "page:", "comparison:"
+"""Links begin so: findings that open in Review, a place that opens on the canvas, a page to save, a comparison."""
 MOST_SPOTS = 60
 CLASS_FIGURES = {
     "precision": "Precision", "recall": "Recall", "f1": "F1", "ap50": "AP50", "auroc": "AUROC", "auprc": "AUPRC",
@@ -37,32 +36,10 @@ def model_text(entry: ModelEntry) -> str:
     return "".join(lines)
 
 
-def comparison_text(document: Mapping[str, Any], slides: Mapping[int, str]) -> str:
-    """The verdict, figures per class, and links to the places where the models differ."""
-    new, old, found = document["new"], document["old"], document["mcnemar"]
-    names = str(new["model"]), str(old["model"])
-    lines = [f"<p><b>{escape(str(document['verdict']))}</b></p>"]
-    lines.append(
-        f"<p>{document['truth']} true defects in {document['places']} places. Of these {found['both']} found by both, "
-        f"{found['only_new']} by {escape(names[0])} only, {found['only_old']} by {escape(names[1])} only, "
-        f"{found['neither']} by none (McNemar's exact p {found['p']:.3f}).</p>"
-    )
-    rows: list[Sequence[str]] = [
-        ("all", *(figure(one, name) for name in ("map50", "precision", "recall") for one in (new, old)))
-    ]
-    for code in document["classes"]:
-        own = [one["per_class"][code] for one in (new, old)]
-        rows.append((code, *(figure(one, name) for name in ("ap50", "precision", "recall") for one in own)))
-    heads = [f"{what}, {name}" for what in ("AP50", "precision", "recall") for name in names]
-    lines.append(table(("Class", *heads), rows))
-    said = {"new": names[0], "old": names[1]}
-    for kind in dict.fromkeys(one["kind"] for one in document["disagreements"]):
-        count = sum(one["kind"] == kind for one in document["disagreements"])
-        words = " ".join(said.get(word, word) for word in kind.split())
-        links = places_links(kind, disagreement_places(document["disagreements"], kind), slides)
-        lines.append(f"<p>{count} {escape(words)}{': ' if links else ''}{links}</p>")
-    lines += [f"<p>{quiet(str(note))}</p>" for note in document["notes"]]
-    return "".join(lines)
+def verdict_text(kept: KeptComparison) -> str:
+    """What came of a comparison, and a link to all of it."""
+    link = link_to(COMPARISON_LINK, "Show the comparison")
+    return f"<p><b>{escape(kept.verdict)}</b> {quiet(kept.date)}&nbsp;&nbsp; {link}</p>"
 
 
 def places_links(what: str, places: ListedPlaces, slides: Mapping[int, str]) -> str:
