@@ -22,8 +22,8 @@ def register(subparsers: Commands) -> None:
     folds = subparsers.add_parser(
         "cross-validate",
         description="Divide what there is to learn from into folds, train on all but one and measure on that one, in "
-        "turn; mean and standard deviation over the folds. With --alphas and --gammas for all pairs of them. What is "
-        "kept for the test is left aside. What was interrupted continues.",
+        "turn; mean, standard deviation and interval over the folds. With --alphas and --gammas for all pairs of them. "
+        "What is kept for the test is left aside. What was interrupted continues.",
     )
     folds.add_argument("dataset", metavar="DATASET", nargs="+", help=DATASET)
     folds.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder of the models, and of the table")
@@ -40,7 +40,7 @@ def register(subparsers: Commands) -> None:
 def _cross_validate(args: argparse.Namespace) -> int:
     from microscope_qc.cli.learning import start_of, training_settings
     from microscope_qc.cli.progress import print_json, run
-    from microscope_qc.workflows.learning.cross_validation import cross_validate
+    from microscope_qc.workflows.studies.cross_validation import cross_validate
 
     let_idle_threads_sleep(os.environ)
     grid = {name: values for name, values in (("alpha", args.alphas), ("gamma", args.gammas)) if values}

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8c6d31", "#5c6873")
 """Of Okabe and Ito: told apart also by people who do not see red or green."""
 _MOST_LINES = 24
-_DOTS = 40
-"""With more points along a line they are not marked."""
 _DARK = 0.6
 """From this share on a cell is dark."""
 
@@ -31,31 +29,6 @@ class Line:
     points: np.ndarray
     intervals: np.ndarray | None = None
     tips: Sequence[str] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Trend:
-    """How something depends on something else: lines over any range, with a logarithmic x axis if ``log_x``.
-
-    ``mark`` is a place on the x axis to point out.
-    """
-
-    title: str
-    x: str
-    y: str
-    lines: Sequence[Line]
-    log_x: bool = False
-    mark: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Bars:
-    """Counts of several things by the name of a part, see :func:`bars_by_class`."""
-
-    title: str
-    things: Sequence[str]
-    parts: Mapping[str, Sequence[int]]
-    unit: str
 
 
 def bars_by_class(classes: Sequence[str], parts: Mapping[str, Sequence[int]], *, unit: str) -> Chart | None:
@@ -137,45 +110,6 @@ def curves(title: str, lines: Sequence[Line], *, x: str, y: str, diagonal: bool 
         entries = [(COLOURS[n % len(COLOURS)], line.name) for n, line in enumerate(drawn)]
         legend_below(axes, entries if len(drawn) > 1 else [], width_in=4.4, below=0.45)
         return Chart(figure, title, tips)
-
-
-def trend_chart(trend: Trend) -> Chart:
-    """Lines through points, with their intervals where they have some; the y axis begins at 0 where nothing is below.
-
-    Raises
-    ------
-    ValueError
-        When there is no point.
-    """
-    from matplotlib.figure import Figure
-
-    drawn = [line for line in trend.lines if len(line.points)][:_MOST_LINES]
-    if not drawn:
-        raise ValueError("a chart needs a point")
-    with style():
-        figure = Figure(figsize=(6.4, 4.2), dpi=DPI)
-        axes = figure.add_axes((0.12, 0.26, 0.85, 0.7))
-        tips = {}
-        if trend.mark is not None:
-            axes.axvline(trend.mark, color=QUIET, linewidth=0.8, linestyle=(0, (4, 3)))
-        few = max(len(line.points) for line in drawn) <= _DOTS
-        for number, line in enumerate(drawn):
-            colour = COLOURS[number % len(COLOURS)]
-            (path,) = axes.plot(*line.points.T, color=colour, linewidth=1.4, marker="o" if few else "", markersize=4)
-            path.set_gid(f"line-{number}")
-            tips[f"line-{number}"] = line.name
-            if line.intervals is not None:
-                low, high = line.intervals.T
-                axes.vlines(line.points[:, 0], low, high, color=colour, linewidth=1.0)
-        if trend.log_x:
-            axes.set_xscale("log")
-        if min(float(line.points[:, 1].min()) for line in drawn) >= 0:
-            axes.set_ylim(bottom=0)
-        axes.set(xlabel=trend.x, ylabel=trend.y)
-        _plain_axes(axes)
-        entries = [(COLOURS[number % len(COLOURS)], line.name) for number, line in enumerate(drawn)]
-        legend_below(axes, entries if len(drawn) > 1 else [], width_in=5.4, below=0.45)
-        return Chart(figure, trend.title, tips)
 
 
 def confusion_chart(classes: Sequence[str], table: Sequence[Sequence[int]]) -> Chart:

@@ -1,4 +1,4 @@
-"""Plots of statistics: values with the findings behind them, drawn with the look of :mod:`microscope_qc.reports.plots`.
+"""Plots as values, with the findings behind them, drawn with the look of :mod:`microscope_qc.reports.plots`.
 
 What is drawn is known before: a window shows the same bars and dots as a file, and knows what lies under the mouse.
 """
@@ -31,6 +31,8 @@ _MANY_TICKS = 8
 """With more names along an axis they stand aslant."""
 _HIGHEST = 3.0
 """So many times as high as the highest value the axis reaches at most."""
+_MANY_DOTS = 40
+"""With more along a line they are small."""
 _PALE, _HATCH = 0.55, "////"
 _ROOM = 0.84
 """Of the place of a name along the axis its bars take so much."""
@@ -44,6 +46,7 @@ class Shape(StrEnum):
     BINS = "bins"  # the same between edges with equal steps of the logarithm
     DOTS = "dots"  # a dot with its interval for each value of x
     DATES = "dates"  # the same, x in days as matplotlib counts them
+    LINES = "lines"  # dots that a line joins
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,6 +101,10 @@ class Plot:
         Sentences that stand below it.
     why_not
         Why there is nothing to draw, "" otherwise.
+    of_findings
+        Whether marks are of findings.
+    log_x, pointer
+        Of lines: whether x has equal steps of the logarithm, and a value of x to point out.
     """
 
     name: str
@@ -110,6 +117,9 @@ class Plot:
     edges: np.ndarray | None = None
     notes: Sequence[str] = ()
     why_not: str = ""
+    of_findings: bool = True
+    log_x: bool = False
+    pointer: float | None = None
 
     def marks(self) -> Iterator[tuple[str, Series, PlotMark]]:
         """Each mark with its key, in the order in which they are drawn."""
@@ -123,16 +133,59 @@ class Plot:
         return self.series[int(number)].marks[int(place)]
 
     def records(self) -> list[dict[str, Any]]:
-        """Return one record for each mark: series, x, value, limits, and how many findings it is of."""
+        """Return one record for each mark: series, x, value, limits, and of findings how many they are."""
         along, up = self.x or "name", self.y or "value"
         return [
             {
                 "series": series.name, along: mark.at, up: mark.value,
                 "low": mark.interval and mark.interval[0], "high": mark.interval and mark.interval[1],
-                "n": len(mark.findings),
-            }
+            } | ({"n": len(mark.findings)} if self.of_findings else {})
             for _, series, mark in self.marks()
         ]  # fmt: skip
+
+    def document(self) -> dict[str, Any]:
+        """Values that JSON can store, without the findings."""
+        return {
+            "name": self.name, "title": self.title, "shape": str(self.shape), "x": self.x, "y": self.y,
+            "names": list(self.names), "log_x": self.log_x, "pointer": self.pointer,
+            "series": [
+                {
+                    "name": series.name, "colour": series.colour, "pale": series.pale,
+                    "marks": [
+                        {"at": mark.at, "x": mark.x, "value": mark.value, "interval": mark.interval, "tip": mark.tip}
+                        for mark in series.marks
+                    ],
+                }
+                for series in self.series
+            ],
+        }  # fmt: skip
+
+    @classmethod
+    def of_document(cls, stored: Mapping[str, Any]) -> Plot:
+        """What :meth:`document` stored; a KeyError, TypeError or ValueError says that it is none."""
+        series = [
+            Series(str(one["name"]), str(one["colour"]), [_mark(mark) for mark in one["marks"]], bool(one["pale"]))
+            for one in stored["series"]
+        ]
+        if not series or not all(one.marks for one in series):
+            raise ValueError("a plot has marks")
+        pointer = stored["pointer"]
+        return cls(
+            str(stored["name"]), str(stored["title"]), Shape(stored["shape"]), str(stored["x"]), str(stored["y"]),
+            series, [str(name) for name in stored["names"]], of_findings=False, log_x=bool(stored["log_x"]),
+            pointer=None if pointer is None else float(pointer),
+        )  # fmt: skip
+
+
+def _mark(stored: Mapping[str, Any]) -> PlotMark:
+    interval = None
+    if stored["interval"] is not None:
+        low, high = stored["interval"]
+        interval = float(low), float(high)
+    x, value = float(stored["x"]), float(stored["value"])
+    if not np.isfinite([x, value, *(interval or ())]).all():
+        raise ValueError("a mark is at a place")
+    return PlotMark(str(stored["at"]), x, value, interval=interval, tip=str(stored["tip"]))
 
 
 def write_plot(plot: Plot, path: Path | str, *, look: ChartLook = PRINT) -> Path:
@@ -240,6 +293,25 @@ def _draw_dots(axes: Axes, plot: Plot, look: ChartLook) -> None:
     _count_up(axes, _top(axes, plot))
 
 
+def _draw_lines(axes: Axes, plot: Plot, look: ChartLook) -> None:
+    if plot.pointer is not None:
+        axes.axvline(plot.pointer, color=look.quiet, linewidth=0.8, linestyle=(0, (4, 3)))
+    few = max(len(series.marks) for series in plot.series) <= _MANY_DOTS
+    for number, series in enumerate(plot.series):
+        axes.plot([mark.x for mark in series.marks], [mark.value for mark in series.marks], color=series.colour,
+                  linewidth=1.4)  # fmt: skip
+        for place, mark in enumerate(series.marks):
+            if mark.interval is not None:
+                axes.vlines(mark.x, *mark.interval, color=series.colour, linewidth=1.0)
+            (dot,) = axes.plot(
+                mark.x, mark.value, marker="o", markersize=5 if few else 2, color=series.colour, linestyle=""
+            )
+            dot.set_gid(f"mark-{number}-{place}")
+    if plot.log_x:
+        axes.set_xscale("log")
+    _count_up(axes, _top(axes, plot))
+
+
 def _draw_dates(axes: Axes, plot: Plot, look: ChartLook) -> None:
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
@@ -251,7 +323,7 @@ def _draw_dates(axes: Axes, plot: Plot, look: ChartLook) -> None:
 
 _DRAWERS = {
     Shape.BESIDE: _draw_beside, Shape.STACKED: _draw_stacked, Shape.BINS: _draw_bins, Shape.DOTS: _draw_dots,
-    Shape.DATES: _draw_dates,
+    Shape.DATES: _draw_dates, Shape.LINES: _draw_lines,
 }  # fmt: skip
 
 

@@ -146,10 +146,10 @@ def run(folder: Path, minutes: float) -> bool:
 
     def keep() -> None:
         click(page.keep)
-        rounds.until(page.use.isVisible, "the end")
+        rounds.until(page.verdict.use.isVisible, "the end")
 
     def use() -> None:
-        click(page.use)
+        click(page.verdict.use)
         rounds.until(window.docks["detect"].isVisible, "the model in Detect")
 
     for name, act in (

@@ -88,7 +88,7 @@ def test_the_better_model_is_called_so(models: tuple[Path, Path], data: Path) ->
         document["places"] == 10 and document["mcnemar"]["only_new"] == 30 and document["differences"]["f1"]["p"] < 0.05
     )
     of_class = document["class_differences"]["SQ"]
-    assert of_class["mcnemar"] == {"both": 10, "only_new": 20, "only_old": 0, "neither": 0, "p": 2 * 0.5**20}
+    assert of_class["mcnemar"] == {"both": 20, "only_new": 10, "only_old": 0, "neither": 0, "p": 2 * 0.5**10}
     assert of_class["ap50"]["difference"] > 0.5 and len(of_class["ap50"]["interval"]) == 2
     assert document["new"]["map50"] == 1 and len(document["old"]["map50_interval"]) == 2
     assert any("60 true defects in 10 places of 10 pictures" in line for line in done.words())

@@ -15,7 +15,14 @@ from microscope_qc.cli import main
 from microscope_qc.core.errors import InputError, ModelError
 from microscope_qc.core.jobs import run_job
 from microscope_qc.ml.datasets.folds import folds_of
-from microscope_qc.workflows.learning.cross_validation import RESULT_NAME, TABLE_NAME, FoldFigures, cross_validate
+from microscope_qc.workflows.studies.cross_validation import (
+    RESULT_NAME,
+    TABLE_NAME,
+    CrossValidation,
+    FoldFigures,
+    cross_validate,
+)
+from microscope_qc.workflows.studies.table import StudyTable, read_table
 
 QUICK = {
     "crop_px": 64, "tile_px": 64, "batch": 8, "epochs": 3, "learning_rate": 0.02, "device": "cpu", "seed": 1,
@@ -67,6 +74,9 @@ def test_a_grid_of_settings_gives_a_table_and_is_continued(pictures: Path, tmp_p
     accuracy = document["rows"][3]["figures"]["accuracy"]
     assert accuracy["folds"][1] == pytest.approx(card["metrics"]["accuracy"], abs=1e-5)
     assert accuracy["mean"] == pytest.approx(np.mean(accuracy["folds"]), abs=1e-4)
+    study = read_table(tmp_path / "cv" / "table.json")
+    assert study is not None and len(study.rows) == 4 and study.charts[0].names[3] == "alpha 3, gamma 2"
+    assert "<svg" in (tmp_path / "cv" / "table.html").read_text()
     with (tmp_path / "cv" / TABLE_NAME).open() as file:
         rows = list(csv.DictReader(file))
     assert [(row["alpha"], row["gamma"]) for row in rows] == [("1", "1"), ("1", "2"), ("3", "1"), ("3", "2")]
@@ -79,6 +89,22 @@ def test_what_is_not_known_is_left_out_of_the_mean() -> None:
     row = FoldFigures({}, {"f1": [0.5, float("nan"), 0.7], "auroc": [float("nan")] * 3})
     assert row.mean("f1") == pytest.approx(0.6) and row.spread("f1") == pytest.approx(0.1414, abs=1e-4)
     assert np.isnan(row.mean("auroc")) and np.isnan(row.spread("auroc"))
+    assert row.interval("f1") is None and row.interval("auroc") is None, "of two folds"
+    assert FoldFigures({}, {"f1": [1.0] * 5}).interval("f1") is None, "nothing is known of how they differ"
+
+
+def test_the_interval_of_the_mean_knows_what_folds_have_in_common() -> None:
+    row = FoldFigures({}, {"f1": [0.5, 0.6, 0.7, 0.55, 0.65], "auroc": [0.99, 1.0, 0.98]})
+    spread = np.std(row.figures["f1"], ddof=1)
+    reach = 2.776445 * spread * np.sqrt(1 / 5 + 1 / 4)  # Student's t of 4 degrees of freedom; 1/5 alone is too narrow
+    assert row.interval("f1") == pytest.approx((0.6 - reach, 0.6 + reach), abs=1e-6)
+    assert row.interval("auroc")[1] == 1.0, "a share"
+    study = CrossValidation("light", 5, 20, [row]).study()
+    assert study.cells()[0][-2].startswith("0.600 (") and "folds have in common" in study.notes[0]
+    (chart,) = StudyTable.of_document(study.document()).charts
+    assert [(series.name, series.marks[0].interval) for series in chart.series] == [
+        ("F1", pytest.approx(row.interval("f1"))), ("AUROC", pytest.approx(row.interval("auroc"))),
+    ]  # fmt: skip
 
 
 def test_the_command_says_mean_and_spread(pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

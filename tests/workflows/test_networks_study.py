@@ -120,7 +120,7 @@ def test_more_pictures_make_a_curve(data: Path, tmp_path: Path) -> None:
     table = run_job(compare_networks(data, tmp_path, PAIR[:1], shares=(1.0, 0.5), **{**TINY, "timed": 0}))
     assert [row["pictures"] for row in table.rows] == [4, 7]
     (chart,) = table.charts
-    assert chart.lines[0].points[:, 0].tolist() == [4, 7] and "seconds cpu" not in table.rows[0]
+    assert [mark.x for mark in chart.series[0].marks] == [4, 7] and "seconds cpu" not in table.rows[0]
     assert "<svg" in (tmp_path / "table.html").read_text()
     held = {json.dumps(json.loads((path / "parts.json").read_text())) for path in (tmp_path / "models").iterdir()}
     assert len(held) == 1, "what is measured on is the same"

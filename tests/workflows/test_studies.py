@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from microscope_qc.project.runs.plan import RunPlan
 from microscope_qc.workflows.learning.train import train_settings
 from microscope_qc.workflows.studies.learning_rate import learning_rate_study
 from microscope_qc.workflows.studies.side_by_side import detectors_side_by_side
-from microscope_qc.workflows.studies.table import Kind, StudyColumn, StudyTable
+from microscope_qc.workflows.studies.table import Kind, StudyColumn, StudyTable, line_of, lines_plot
 from microscope_qc.workflows.studies.varied import proposals_curve, window_steps
 
 TINY = {"network": "ssd-tiny", "crop_px": 64, "tile_px": 64, "batch": 2, "seed": 4, "device": "cpu"}
@@ -159,7 +160,9 @@ def test_two_detectors_are_compared_on_all_cross_sections_that_both_scanned(tmp_
     assert [rows["S1", a][name] for name in names] == [2, 1, 1, 1, 0]
     assert [rows["S1", b][name] for name in names] == [1, 2, 0, 1, 2]
     assert [rows["all cross-sections", "all"][name] for name in names] == [4, 5, 3, 1, 2]
-    assert table.charts[0].parts == {"old": [3, 1], "new": [3, 2]}
+    (chart,) = table.charts
+    bars = {series.name: [mark.value for mark in series.marks] for series in chart.series}
+    assert bars == {"old": [3, 1], "new": [3, 2]} and chart.names == ["S1", "S2"]
     assert "<svg" in table.write(tmp_path / "page.html").read_text()
     assert [run_job(detectors_side_by_side(path, "old", "new", slide_ids=[two])).subtitle] == ["1 cross-section"]
     with pytest.raises(InputError, match="No cross-section was scanned by both") as raised:
@@ -180,12 +183,21 @@ def test_a_table_is_read_back_as_it_was_and_a_damaged_one_is_refused(tmp_path: P
     table = StudyTable("T", "S", columns, rows, ["a note"])
     assert table.cells()[0][1:] == ["0.500 (0.400 to 0.600)", "12\u202f345"]
     assert table.cells()[1] == ["b", "–", "–"] and "not estimable" in table.cells()[2][1]
-    again = StudyTable.of_document(table.document())
+    line = line_of("one", [{"n": 2, "map": 0.5, "map_interval": [0.4, 0.6]}, {"n": 1, "map": 0.25}], "n", "map")
+    table = replace(table, charts=lines_plot("curve", "Curve", "n", "mAP", [line], log_x=True, pointer=1.5))
+    again = StudyTable.of_document(json.loads(json.dumps(table.document())))
     assert again.cells() == table.cells() and again.notes == ["a note"]
+    assert [chart.document() for chart in again.charts] == [chart.document() for chart in table.charts]
+    assert [(mark.x, mark.interval) for mark in again.charts[0].series[0].marks] == [(1, None), (2, (0.4, 0.6))]
     lines = list(csv.reader(table.write(tmp_path / "t.csv").open()))
     assert lines[0] == ["Name", "mAP", "mAP, low", "mAP, high", "Count"]
     assert lines[1] == ["'=1+1", "0.5", "0.4", "0.6", "12345"] and lines[2] == ["b", "", "", "", ""]
     assert table.write(tmp_path / "t.xlsx").read_bytes()[:2] == b"PK"
-    for wrong in ({}, {**table.document(), "columns": [{"key": 1}]}, {**table.document(), "rows": [{"map": "x"}]}):
+    no_marks = {**table.charts[0].document(), "series": []}
+    whole = table.document()
+    for wrong in (
+        {}, whole | {"columns": [{"key": 1}]}, whole | {"rows": [{"map": "x"}]}, whole | {"charts": [{"name": "x"}]},
+        whole | {"charts": [no_marks]},
+    ):  # fmt: skip
         with pytest.raises(ModelError, match="damaged"):
             StudyTable.of_document(wrong)

@@ -168,7 +168,12 @@ def test_two_do_not_train_in_one_folder(project: Path) -> None:
     with pytest.raises(ProjectError, match="Another training is still writing here"):
         run_job(train_as_asked(folder, patience_s=0.2))
     assert read_training(folder).state is TrainingState.ASKED
+    with pytest.raises(ProjectError, match="Another training is still writing here"):
+        discard(folder)
+    assert read_training(folder).state is TrainingState.ASKED, "nothing of it is lost"
     other.release()
+    discard(folder)
+    assert not folder.exists()
 
 
 def test_names_are_free_and_fit_for_folders(project: Path, tmp_path: Path) -> None:

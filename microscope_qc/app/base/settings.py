@@ -51,6 +51,7 @@ class AppSettings(BaseModel):
         default=0.5, ge=0.01, le=4.0
     )  # screen pixels per slide pixel from which an area counts as viewed
     learn_start: Literal["backbone", "model in use", "random"] = "backbone"  # what trainings start from
+    classifier: dict[str, str] = Field(default_factory=dict)  # loss and sampling of trainings
     statistics: dict[str, str] = Field(default_factory=dict)  # choices on its page
     detector_ready: bool = True  # the process for models is started before it is needed, and kept
 

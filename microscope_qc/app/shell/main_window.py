@@ -210,6 +210,7 @@ class MainWindow(QMainWindow):
         self.pages.model_used.connect(self._on_model_used)
         self.pages.model_requested.connect(self._on_model_requested)
         self.pages.comparison_requested.connect(self._on_comparison_requested)
+        self.pages.folds_requested.connect(self._on_folds_requested)
         self.welcome.open_requested.connect(partial(self.book.trigger, "file.open"))
         self.welcome.sample_requested.connect(partial(self.book.trigger, "file.sample"))
         self.welcome.recent_chosen.connect(lambda path: files.open_paths(context, [path]))
@@ -296,6 +297,13 @@ class MainWindow(QMainWindow):
     def _on_comparison_requested(self, folder: Path) -> None:
         self.navigator.show_panel("comparisons")
         self.session.measuring.show_comparison(folder)
+
+    def _on_folds_requested(self, network: str, minutes: int) -> None:
+        from microscope_qc.app.panels.learn.studies.panel import StudiesPanel
+
+        panel = self.navigator.show_panel("studies")
+        if isinstance(panel, StudiesPanel):
+            panel.show_folds(network, minutes)
 
     def _on_legend_folded(self) -> None:
         self.settings.legend_folded = self.canvas.legend.folded

@@ -30,6 +30,7 @@ class Pages(QStackedWidget):
     model_used = Signal()
     model_requested = Signal(object)  # folder
     comparison_requested = Signal(object)  # folder
+    folds_requested = Signal(str, int)  # network, minutes
 
     def __init__(
         self, session: Session, jobs: JobRunner, settings: AppSettings, welcome: WelcomePage, canvas: Canvas
@@ -83,6 +84,7 @@ class Pages(QStackedWidget):
             self.learn.model_used.connect(self.model_used)
             self.learn.all_requested.connect(self.model_requested)
             self.learn.comparison_requested.connect(self.comparison_requested)
+            self.learn.folds_requested.connect(self.folds_requested)
             self.addWidget(self.learn)
         return self.learn
 

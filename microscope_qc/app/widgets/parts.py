@@ -31,8 +31,9 @@ class EmptyPage(QWidget):
 
 
 def heading(text: str) -> QLabel:
-    """Title of a section of a panel."""
+    """Title of a section of a panel, as it stands: it may be a name from a file."""
     label = QLabel(text)
+    label.setTextFormat(Qt.TextFormat.PlainText)
     font = QFont(label.font())
     font.setBold(True)
     label.setFont(font)

@@ -55,6 +55,8 @@ class Architecture(ABC, Generic[S]):
         Whether a training can start from a trained model of it; its recipe then takes the weights over.
     turns_windows
         Whether a classifier learns from windows turned by any angle, where there are several classes.
+    losses
+        Of a classifier: the losses with which it can be trained.
     defaults
         Fields of :class:`microscope_qc.ml.architectures.recipe.TrainSettings` whose default is another for it.
     """
@@ -65,6 +67,7 @@ class Architecture(ABC, Generic[S]):
     settings: type[S]
     continues: bool = False
     turns_windows: bool = True
+    losses: tuple[str, ...] = ("cross-entropy", "weighted", "focal")
     defaults: Mapping[str, Any] = MappingProxyType({})
 
     @abstractmethod

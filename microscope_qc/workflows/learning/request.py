@@ -21,16 +21,19 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from microscope_qc.core.errors import InputError, ModelError
 from microscope_qc.core.files import atomic_write, write_error
+from microscope_qc.core.jobs import run_job
 from microscope_qc.exchange.pictures import file_name_of
 from microscope_qc.ml.cards import CARD_NAME, ModelCard, first_problem, read_card
 from microscope_qc.ml.training import CHECKPOINT_NAME
 from microscope_qc.ml.training.examples import EXAMPLES_NAME
+from microscope_qc.project.runs.run_lock import RunLock
 
 MODELS = "models"
 REQUEST_NAME = "request.json"
 STATUS_NAME = "status.json"
 STOP_NAME = "stop"
 _LONGEST_NAME = 80
+_DISCARD_PATIENCE_S = 2.0
 
 
 class TrainingRequest(BaseModel):
@@ -234,11 +237,18 @@ def discard(folder: Path) -> None:
     ------
     InputError
         When it has become a model meanwhile.
+    ProjectError
+        When another process is at it, such as that of another window.
     WriteError
         When something of it cannot be deleted.
     """
     if (folder / CARD_NAME).exists():
         raise InputError(f"{folder.name} is finished by now.", hint="Delete it among the models.")
+    if not folder.exists():
+        return
+    lock = RunLock(folder, what="training")
+    run_job(lock.acquire(patience_s=_DISCARD_PATIENCE_S))
+    lock.release()  # Windows deletes no file that is open
     try:
         shutil.rmtree(folder)
     except FileNotFoundError:

@@ -352,6 +352,10 @@ def _require_used(given: Mapping[str, Any], kind: Architecture[Any]) -> None:
             hint="Leave it out, or train a classifier (--task classify on the command line).",
         )
     loss = given.get("loss", "cross-entropy")
+    if loss not in kind.losses and loss in Architecture.losses:
+        raise InputError(
+            f"{kind.title} cannot be trained with the loss {loss}.", hint=f"Choose {' or '.join(kind.losses)}."
+        )
     for name, losses in (("alpha", ("weighted", "focal")), ("gamma", ("focal",))):
         if name in given and loss not in losses:
             raise InputError(

@@ -114,7 +114,7 @@ def _false(
 ) -> list[WrongPlace]:
     """False findings in one picture; those of both models at the same place are one."""
     image, (new, old) = data.images[number], (of_model[number] for of_model in wrong)
-    with_new, with_old = overlapping_pairs(new[0], old[0], iou=_SAME_PLACE)
+    with_new, with_old, _ = overlapping_pairs(new[0], old[0], iou=_SAME_PLACE)
     said = []
     for (boxes, labels, scores), shared, alone in ((new, with_new, FALSE_NEW), (old, with_old, FALSE_OLD)):
         both = np.isin(np.arange(len(boxes)), shared)

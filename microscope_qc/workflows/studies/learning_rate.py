@@ -6,14 +6,11 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from microscope_qc.core.jobs import Job
 from microscope_qc.core.wording import things
 from microscope_qc.ml.architectures.base import architecture
-from microscope_qc.reports.charts import Line, Trend
 from microscope_qc.workflows.learning.train import prepare, train_settings
-from microscope_qc.workflows.studies.table import Kind, StudyColumn, StudyTable
+from microscope_qc.workflows.studies.table import Kind, StudyColumn, StudyTable, line_of, lines_plot
 
 
 def learning_rate_study(
@@ -58,10 +55,10 @@ def learning_rate_study(
         StudyColumn("rate", "Learning rate", Kind.RATE), StudyColumn("loss", "Loss", Kind.NUMBER),
         StudyColumn("smoothed", "Loss, smoothed", Kind.NUMBER),
     ]  # fmt: skip
-    points = np.array([[row["rate"], row["smoothed"]] for row in rows]).reshape(-1, 2)
     title = architecture(chosen.network).title
-    trends = [
-        Trend("Loss", "learning rate", "loss, smoothed", [Line(title, points)], log_x=True, mark=found.suggestion)
-    ]
+    charts = lines_plot(
+        "rate", "Loss", "learning rate", "loss, smoothed", [line_of(title, rows, "rate", "smoothed")], log_x=True,
+        pointer=found.suggestion,
+    )  # fmt: skip
     said = things(len(rows), "step")
-    return StudyTable(f"Learning rate of {title}", said, columns, rows, notes, trends if rows else [])
+    return StudyTable(f"Learning rate of {title}", said, columns, rows, notes, charts)

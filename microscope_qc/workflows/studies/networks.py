@@ -25,12 +25,12 @@ from microscope_qc.ml.datasets.stored import place_from
 from microscope_qc.ml.evaluation.report import WEAKEST, Report
 from microscope_qc.ml.library import load_card
 from microscope_qc.ml.tasks.kinds import TASKS
-from microscope_qc.reports.charts import Line, Trend
+from microscope_qc.reports.marked import Plot
 from microscope_qc.workflows.learning.train import train, train_settings
 from microscope_qc.workflows.studies.places import unknown_places
 from microscope_qc.workflows.studies.rival import START, Rival
 from microscope_qc.workflows.studies.speed import devices_to_time, hardware_words, seconds_per_picture
-from microscope_qc.workflows.studies.table import Kind, StudyColumn, StudyTable, figures_of
+from microscope_qc.workflows.studies.table import Kind, StudyColumn, StudyTable, figures_of, line_of, lines_plot
 
 TABLE_NAME, ASKED_NAME, MODELS = "table.json", "asked.json", "models"
 TIMED = 20
@@ -322,7 +322,7 @@ def _table(
         notes.append("Not all learned from the same labels: some were judged in between. Begin again for a fair table.")
     notes += [f"{one.candidate.name} could not be trained: {one.problem}" for one in learned if one.problem]
     title = f"Networks side by side: {TASKS.get(task).title.lower()}"
-    return StudyTable(title, places, _columns(rows, data.classes, devices), rows, notes, _trends(rows))
+    return StudyTable(title, places, _columns(rows, data.classes, devices), rows, notes, _charts(rows))
 
 
 def _columns(rows: Sequence[Mapping[str, Any]], classes: Sequence[str], devices: Sequence[str]) -> list[StudyColumn]:
@@ -350,7 +350,7 @@ def _of_class(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     return []
 
 
-def _trends(rows: Sequence[Mapping[str, Any]]) -> list[Trend]:
+def _charts(rows: Sequence[Mapping[str, Any]]) -> list[Plot]:
     """The score over the pictures that were learned from, where several shares were."""
     if len({row[_DATA_SHARE] for row in rows}) < 2:
         return []
@@ -360,18 +360,9 @@ def _trends(rows: Sequence[Mapping[str, Any]]) -> list[Trend]:
         if figure is not None and row.get(figure) is not None and row.get("pictures"):
             said = [part for part in str(row["settings"]).split(", ") if not part.startswith(_DATA_SHARE)]
             lines.setdefault(listed([row["network"], *filter(None, said)]), []).append(row)
-    if figure is None or not lines:
+    if figure is None:
         return []
-    return [Trend(
-        "Score and number of pictures learned from", "pictures learned from", _FIGURES[figure],
-        [line_of(name, own, "pictures", figure) for name, own in lines.items()],
-    )]  # fmt: skip
-
-
-def line_of(name: str, rows: Sequence[Mapping[str, Any]], x: str, y: str) -> Line:
-    """A line through the values of rows, with their intervals where all have one."""
-    ordered = sorted(rows, key=lambda row: float(row[x]))
-    points = np.array([[float(row[x]), float(row[y])] for row in ordered]).reshape(-1, 2)
-    sides = [row.get(f"{y}_interval") for row in ordered]
-    intervals = np.array(sides, float).reshape(-1, 2) if all(sides) else None
-    return Line(name, points, intervals)
+    return lines_plot(
+        "data-size", "Score and number of pictures learned from", "pictures learned from", _FIGURES[figure],
+        [line_of(name, own, "pictures", figure, number=n) for n, (name, own) in enumerate(lines.items())],
+    )  # fmt: skip

@@ -16,7 +16,8 @@ from microscope_qc.core.matching import require_shares
 from microscope_qc.core.wording import listed, things
 from microscope_qc.project import Project
 from microscope_qc.project.records import RunRecord, SlideRecord
-from microscope_qc.reports.charts import Bars
+from microscope_qc.reports.charts import COLOURS
+from microscope_qc.reports.marked import Plot, PlotMark, Series, Shape
 from microscope_qc.workflows.detection.compare import RunComparison, compare_runs
 from microscope_qc.workflows.studies.table import Kind, StudyColumn, StudyTable
 
@@ -165,9 +166,17 @@ def _table(
         *said,
     ]  # fmt: skip
     shown = whole[:_MOST_BARS]
-    bars = Bars(
-        "Findings on each cross-section", [str(row["slide"]) for row in shown],
-        {first: [row["first"] for row in shown], second: [row["second"] for row in shown]}, "findings",
+    names = [str(row["slide"]) for row in shown]
+    series = [
+        Series(title, COLOURS[number], [
+            PlotMark(name, place, row[key], tip=f"{name}, {title}: {things(row[key], 'finding')}")
+            for place, (name, row) in enumerate(zip(names, shown, strict=True))
+        ])
+        for number, (title, key) in enumerate(((first, "first"), (second, "second")))
+    ]  # fmt: skip
+    bars = Plot(
+        "detectors", "Findings on each cross-section", Shape.BESIDE, "cross-section", "findings", series, names,
+        of_findings=False,
     )  # fmt: skip
     subtitle = things(len(whole), "cross-section")
     return StudyTable(f"{first} beside {second}", subtitle, columns, [*totals, *rows], notes, [bars])

@@ -15,7 +15,8 @@ from microscope_qc.core.files import atomic_write
 from microscope_qc.core.sheets import write_sheet
 from microscope_qc.core.wording import UNKNOWN, count_text, significant_text
 from microscope_qc.ml.evaluation.report import Report
-from microscope_qc.reports.charts import Bars, Trend, bars_by_class, share_text, trend_chart
+from microscope_qc.reports.charts import COLOURS, share_text
+from microscope_qc.reports.marked import Plot, PlotMark, Series, Shape, drawn
 from microscope_qc.reports.page import Page, Section, write_page
 
 _OF_TRUTH = ("recall", "f1", "map50", "map50_11", "map", "ap50")
@@ -62,7 +63,7 @@ class StudyTable:
     columns: Sequence[StudyColumn]
     rows: Sequence[Mapping[str, Any]]
     notes: Sequence[str] = ()
-    charts: Sequence[Trend | Bars] = ()
+    charts: Sequence[Plot] = ()
 
     @property
     def head(self) -> list[str]:
@@ -74,16 +75,17 @@ class StudyTable:
         return [[_text(row, column) for column in self.columns] for row in self.rows]
 
     def document(self) -> dict[str, Any]:
-        """Everything but the charts, as values that JSON can store."""
+        """Everything, as values that JSON can store."""
         return {
             "title": self.title, "subtitle": self.subtitle,
             "columns": [{"key": known.key, "title": known.title, "kind": str(known.kind)} for known in self.columns],
             "rows": [dict(row) for row in self.rows], "notes": list(self.notes),
+            "charts": [chart.document() for chart in self.charts],
         }  # fmt: skip
 
     @classmethod
     def of_document(cls, document: Mapping[str, Any]) -> StudyTable:
-        """The table of :meth:`document`, without charts.
+        """The table of :meth:`document`.
 
         Raises
         ------
@@ -96,7 +98,8 @@ class StudyTable:
             ]
             rows = [dict(row) for row in document["rows"]]
             notes = [str(note) for note in document["notes"]]
-            table = cls(str(document["title"]), str(document["subtitle"]), columns, rows, notes)
+            charts = [Plot.of_document(chart) for chart in document.get("charts", ())]
+            table = cls(str(document["title"]), str(document["subtitle"]), columns, rows, notes, charts)
             table.cells()
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
             raise ModelError("The stored table is damaged.", hint="Make it again.") from error
@@ -121,11 +124,7 @@ class StudyTable:
 
     def _write_page(self, path: Path) -> Path:
         sections = [Section("Figures", self.notes, self.head, self.cells())]
-        for chart in self.charts:
-            drawn = trend_chart(chart) if isinstance(chart, Trend) else bars_by_class(
-                chart.things, chart.parts, unit=chart.unit
-            )  # fmt: skip
-            sections += [] if drawn is None else [Section(chart.title, charts=[drawn])]
+        sections += [Section("Charts", charts=[drawn(chart) for chart in self.charts])] if self.charts else []
         return write_page(path, Page(self.title, self.subtitle, sections))
 
     def _write_sheet(self, path: Path) -> Path:
@@ -154,6 +153,28 @@ def read_table(path: Path) -> StudyTable | None:
         return StudyTable.of_document(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, RecursionError, ModelError):
         return None
+
+
+def line_of(name: str, rows: Sequence[Mapping[str, Any]], x: str, y: str, *, number: int = 0) -> Series:
+    """A line through values of rows, with their intervals; ``number`` of the line says its colour."""
+    marks = []
+    known = [row for row in rows if row.get(y) is not None and math.isfinite(row[y])]
+    for row in sorted(known, key=lambda row: float(row[x])):
+        at, value, sides = f"{row[x]:g}", float(row[y]), row.get(f"{y}_interval")
+        interval = None if sides is None else (float(sides[0]), float(sides[1]))
+        said = significant_text(value) if interval is None else share_text(value, {y: interval}, y)
+        marks.append(PlotMark(at, float(row[x]), value, interval=interval, tip=f"{name}, {at}: {said}"))
+    return Series(name, COLOURS[number % len(COLOURS)], marks)
+
+
+def lines_plot(
+    name: str, title: str, x: str, y: str, lines: Sequence[Series], *, log_x: bool = False, pointer: float | None = None
+) -> list[Plot]:
+    """How something depends on something else, as the charts of a table: none without a point."""
+    lines = [line for line in lines if line.marks]
+    if not lines:
+        return []
+    return [Plot(name, title, Shape.LINES, x, y, lines, of_findings=False, log_x=log_x, pointer=pointer)]
 
 
 def figures_of(report: Report, names: Sequence[str], *, code: str | None = None) -> dict[str, Any]:

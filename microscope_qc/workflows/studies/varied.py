@@ -21,11 +21,11 @@ from microscope_qc.ml.datasets import Dataset
 from microscope_qc.ml.evaluation.report import WEAKEST
 from microscope_qc.ml.library import load_card, model_folder
 from microscope_qc.ml.tasks.windows import with_step
-from microscope_qc.reports.charts import Trend
-from microscope_qc.workflows.studies.networks import TIMED, line_of
+from microscope_qc.reports.marked import Plot
+from microscope_qc.workflows.studies.networks import TIMED
 from microscope_qc.workflows.studies.places import unknown_places
 from microscope_qc.workflows.studies.speed import devices_to_time, hardware_words, seconds_per_picture
-from microscope_qc.workflows.studies.table import Kind, StudyColumn, StudyTable, figures_of
+from microscope_qc.workflows.studies.table import Kind, StudyColumn, StudyTable, figures_of, line_of, lines_plot
 
 PROPOSALS = (50, 100, 300, 1000, 2000, 3000, 6000)
 STEPS = (0.75, 0.5)
@@ -159,7 +159,7 @@ def _study(
         *(StudyColumn(f"seconds {where}", f"s per picture, {where}", Kind.NUMBER) for where in devices),
     ]  # fmt: skip
     title = f"{name}: {column.title.lower()}"
-    return StudyTable(title, places, columns, rows, notes, _trends(rows, column, devices))
+    return StudyTable(title, places, columns, rows, notes, _charts(rows, column, devices))
 
 
 def _row(
@@ -179,14 +179,12 @@ def _row(
     return found
 
 
-def _trends(rows: Sequence[dict[str, Any]], column: StudyColumn, devices: Sequence[str]) -> list[Trend]:
+def _charts(rows: Sequence[dict[str, Any]], column: StudyColumn, devices: Sequence[str]) -> list[Plot]:
     """Recall and precision, and seconds, over the value."""
     if len(rows) < 2:
         return []
     x = column.title.lower()
     shown = [name for name in ("map50_11", "recall") if all(row.get(name) is not None for row in rows)]
-    trends = [Trend("Score", x, "score", [line_of(_FIGURES[name], rows, "value", name) for name in shown])]
-    if devices:
-        lines = [line_of(where, rows, "value", f"seconds {where}") for where in devices]
-        trends.append(Trend("Time", x, "seconds per picture", lines))
-    return [trend for trend in trends if trend.lines]
+    lines = [line_of(_FIGURES[name], rows, "value", name, number=n) for n, name in enumerate(shown)]
+    times = [line_of(where, rows, "value", f"seconds {where}", number=n) for n, where in enumerate(devices)]
+    return [*lines_plot("score", "Score", x, "score", lines), *lines_plot("time", "Time", x, "s per picture", times)]

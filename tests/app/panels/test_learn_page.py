@@ -18,6 +18,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
 from microscope_qc.app.base.settings import AppSettings
+from microscope_qc.app.panels.learn.settings import TrainSettingsForm
 from microscope_qc.app.session.measuring import Measuring
 from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.jobs import Job, Progress, TimedProgress
@@ -334,6 +335,28 @@ def test_a_training_that_was_interrupted_is_offered_when_the_project_is_opened(
     made.close_crops()
 
 
+def test_a_window_that_only_reads_leaves_a_training_of_another_alone(
+    project: Any, jobs: Any, qtbot: Any, trainer: Trainer
+) -> None:
+    from microscope_qc.app.panels.learn.page import LearnPage
+    from microscope_qc.app.session.session import Session
+    from microscope_qc.project import Project
+    from microscope_qc.workflows.learning.request import ask_for_training
+
+    write_epoch(ask_for_training(project.path, "long"), 3)
+    reader = Session()
+    reader.set_project(Project.open(project.path, write=False))
+    made = LearnPage(reader, jobs, Measuring(reader, jobs), AppSettings(), follow=trainer)
+    qtbot.addWidget(made)
+    made.show()
+    shows(qtbot, lambda: "“long” goes on where this project is open for writing" in made.story.text())
+    assert len(made.loss.points) == 3
+    for button in (made.go_on, made.keep, made.cancel, made.pause):
+        assert not button.isVisible(), button.text()
+    made.close_crops()
+    reader.set_project(None)
+
+
 def test_a_worse_model_is_said_to_be_so_before_it_is_put_in_use(
     session: Any, project: Any, jobs: Any, qtbot: Any
 ) -> None:
@@ -388,18 +411,25 @@ def test_one_that_found_nothing_says_so_and_what_to_do() -> None:
     assert "So few defects" in outcome({"map50": 0.5, "truth": 12, "finds": 9}, pictures=2)[-1]
 
 
-def test_a_classifier_is_trained_with_its_own_settings(page: Any, project: Any, qtbot: Any, trainer: Trainer) -> None:
+def test_a_classifier_is_trained_with_its_own_settings(
+    page: Any, project: Any, qtbot: Any, trainer: Trainer, settings: AppSettings
+) -> None:
     form = page.settings
     press(form.fold)
     shows(qtbot, form.paste.isVisible)
-    assert not form.loss.isVisible() and form.crop.currentData() == 384
+    loss, sampling = form.classifier.loss, form.classifier.sampling
+    assert not loss.isVisible() and form.crop.currentData() == 384
     QTest.keyClick(form.start.network, Qt.Key.Key_Home)
     for _ in range(form.start.network.findData("resnet50")):
         QTest.keyClick(form.start.network, Qt.Key.Key_Down)
     assert form.start.network.currentText() == "Classifier: ResNet-50"
-    assert form.loss.isVisible() and form.sampling.isVisible() and not form.paste.isVisible()
+    assert loss.isVisible() and sampling.isVisible() and not form.paste.isVisible()
     assert form.crop.currentData() == 256
-    form.loss.setCurrentIndex(form.loss.findData("focal"))
+    QTest.keyClick(loss, Qt.Key.Key_End)
+    assert loss.currentText() == "Focal: hard examples count more" and settings.classifier == {"loss": "focal"}
+    form.start.network.setCurrentIndex(form.start.network.findData("glcm-svm"))
+    assert loss.findData("focal") < 0, "it is fitted at once"
+    form.start.network.setCurrentIndex(form.start.network.findData("resnet50"))
     confirm(project, 6)
     shows(qtbot, page.train.isEnabled)
     press(page.train)
@@ -408,8 +438,22 @@ def test_a_classifier_is_trained_with_its_own_settings(page: Any, project: Any, 
     assert (request.task, request.network) == ("classify", "resnet50")
     assert request.settings == {"minutes": 20.0, "loss": "focal", "sampling": "recrop"}
     shows(qtbot, lambda: page.score.title == "Score (F1)")
+    again = TrainSettingsForm(settings)
+    qtbot.addWidget(again)
+    again.start.network.setCurrentIndex(again.start.network.findData("light"))
+    assert again.asked()["settings"]["loss"] == "focal", "it is remembered"
     trainer.may_end.set()
     shows(qtbot, lambda: not page.run.running)
+
+
+def test_a_cross_validation_is_asked_for_with_what_is_chosen(page: Any, qtbot: Any) -> None:
+    form = page.settings
+    press(form.fold)
+    form.start.network.setCurrentIndex(form.start.network.findData("light"))
+    form.minutes.setValue(3)
+    with qtbot.waitSignal(page.folds_requested) as asked:
+        press(form.folds)
+    assert asked.args == ["light", 3]
 
 
 def test_a_classifier_in_use_is_a_start_for_classifiers(page: Any, project: Any, qtbot: Any, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from qtpy.QtCore import QUrl
 
 from microscope_qc.app.panels.models.panel import ModelsPanel
 from microscope_qc.app.session.measuring import Measuring
+from microscope_qc.core.errors import InputError
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.workflows.detection.places import weights_fingerprint
 from microscope_qc.workflows.learning.which_findings import Spot
@@ -124,6 +125,30 @@ def test_a_model_is_renamed_copied_and_deleted(qtbot: Any, panel: ModelsPanel, s
     panel.delete()
     qtbot.waitUntil(lambda: "another" not in names(panel))
     assert not toy.exists()
+
+
+def test_a_window_that_only_reads_changes_no_model_of_the_project(
+    qtbot: Any, panel: ModelsPanel, session: Any, commands: Commands
+) -> None:
+    from microscope_qc.app.session.session import Session
+    from microscope_qc.project import Project
+
+    theirs = untrained_model(session.project.path / "models" / "theirs")
+    reader = Session()
+    reader.set_project(Project.open(session.project.path, write=False))
+    other = ModelsPanel(
+        reader, panel._jobs, Measuring(reader, panel._jobs, command=commands), name_asked=lambda *_: "another",
+        delete_asked=lambda *_: True,
+    )  # fmt: skip
+    qtbot.addWidget(other)
+    other.show()
+    qtbot.waitUntil(lambda: "theirs" in names(other))
+    other.choose(theirs)
+    for act in (other.delete, other.rename):
+        with pytest.raises(InputError, match="open for reading only"):
+            act()
+    assert theirs.exists()
+    reader.set_project(None)
 
 
 def test_a_comparison_with_the_model_in_use_is_made_and_kept(

@@ -11,10 +11,12 @@ import pytest
 from learning_toys import untrained_model
 from qtpy.QtCore import Qt
 
+from microscope_qc.app.base.settings import AppSettings
 from microscope_qc.app.panels.learn.studies.panel import StudiesPanel
 from microscope_qc.core.errors import ModelError
 from microscope_qc.core.jobs import Job, TimedProgress
-from microscope_qc.workflows.studies.table import Kind, StudyColumn, StudyTable
+from microscope_qc.reports.marked import Plot
+from microscope_qc.workflows.studies.table import Kind, StudyColumn, StudyTable, line_of, lines_plot
 
 pytestmark = pytest.mark.window
 
@@ -27,6 +29,7 @@ class Commands:
     def __init__(self) -> None:
         self.given: list[list[str]] = []
         self.rows: list[dict[str, Any]] = [{"title": "=One", "map50": 0.5, "map50_interval": [0.4, 0.6]}]
+        self.charts: list[Plot] = []
         self.waits = self.stopped = False
         self.error: Exception | None = None
 
@@ -45,7 +48,7 @@ class Commands:
             folder = Path(arguments[arguments.index("--out") + 1])
             files = [folder / "table.json", folder / "table.html"]
         for file in files:
-            StudyTable("A study", "3 pictures", COLUMNS, self.rows, ["said"]).write(file)
+            StudyTable("A study", "3 pictures", COLUMNS, self.rows, ["said"], self.charts).write(file)
 
 
 @pytest.fixture
@@ -56,7 +59,7 @@ def commands() -> Commands:
 @pytest.fixture
 def panel(qtbot: Any, session: Any, jobs: Any, commands: Commands, monkeypatch: Any) -> Iterator[StudiesPanel]:
     monkeypatch.setattr("microscope_qc.app.panels.learn.studies.panel.divide", lambda s, j, p, then, failed: then())
-    made = StudiesPanel(session, jobs, command=commands)
+    made = StudiesPanel(session, jobs, AppSettings(), command=commands)
     qtbot.addWidget(made)
     made.show()
     yield made
@@ -137,12 +140,66 @@ def test_what_was_found_is_there_again_and_saved(
     panel.save_to(tmp_path / "t.html")
     qtbot.waitUntil((tmp_path / "t.html").exists)
     assert "=One" in (tmp_path / "t.html").read_text()
-    again = StudiesPanel(session, jobs, command=commands)
+    again = StudiesPanel(session, jobs, AppSettings(), command=commands)
     qtbot.addWidget(again)
     qtbot.waitUntil(lambda: again.found is not None)
     assert again.found.cells() == panel.found.cells()
     choose(again, "rate")
     qtbot.waitUntil(lambda: again.found is None)
+
+
+def test_charts_are_shown_and_saved_as_those_of_statistics(
+    qtbot: Any, panel: StudiesPanel, session: Any, jobs: Any, commands: Commands, tmp_path: Path
+) -> None:
+    rows = [{"rate": 0.001, "loss": 2.0}, {"rate": 0.01, "loss": 1.0}, {"rate": 0.1, "loss": float("nan")}]
+    line = line_of("lite0", rows, "rate", "loss")
+    commands.charts = lines_plot("rate", "Loss", "learning rate", "loss", [line], log_x=True, pointer=0.001)
+    choose(panel, "rate")
+    panel.start.click()
+    qtbot.waitUntil(lambda: panel.found is not None)
+    assert [panel.views.tabText(place) for place in range(panel.views.count())] == ["Table", "Loss"]
+    assert panel.table.isVisible() and not panel.chart.isVisible()
+    panel.views.setCurrentIndex(1)
+    qtbot.waitUntil(lambda: panel.chart.keys == ["mark-0-0", "mark-0-1"])
+    assert panel.chart.isVisible() and panel.chart.place_of("mark-0-0").x() < panel.chart.place_of("mark-0-1").x()
+    panel.chart.copy()
+    qtbot.waitUntil(lambda: any("on the clipboard" in notice for notice in session.seen.notices))
+    for name in ("c.svg", "c.png", "c.csv"):
+        panel.save_to(tmp_path / name)
+        qtbot.waitUntil((tmp_path / name).exists)
+    assert "<svg" in (tmp_path / "c.svg").read_text()[:300]
+    lines = list(csv.reader((tmp_path / "c.csv").open()))
+    assert lines == [
+        ["series", "learning rate", "loss", "low", "high"], ["lite0", "0.001", "2", "", ""],
+        ["lite0", "0.01", "1", "", ""],
+    ]  # fmt: skip
+    again = StudiesPanel(session, jobs, AppSettings(), command=commands)
+    qtbot.addWidget(again)
+    choose(again, "rate")
+    qtbot.waitUntil(lambda: again.views.count() == 2)
+
+
+def test_a_network_is_cross_validated_and_begun_again(
+    qtbot: Any, panel: StudiesPanel, session: Any, commands: Commands
+) -> None:
+    panel.show_folds("glcm-svm", 7)
+    form, folder = panel.form, session.project.path / "studies" / "folds"
+    assert form.title == "Cross-validation of a network" and "5 trainings: 35:00" in form.takes.text()
+    assert form.classifier.loss.findData("focal") < 0 and not panel.again.isVisible()
+    form.folds.setValue(3)
+    panel.start.click()
+    qtbot.waitUntil(lambda: panel.found is not None and panel.start.isEnabled())
+    command = [
+        "cross-validate", str(session.project.path), "--out", str(folder), "--folds", "3", "--task", "classify",
+        "--network", "glcm-svm", "--minutes", "7", "--sampling", "recrop", "--loss", "cross-entropy",
+    ]  # fmt: skip
+    assert commands.given == [command] and panel.again.isVisible()
+    (folder / "folds").mkdir()
+    panel.again.click()
+    qtbot.waitUntil(lambda: len(commands.given) == 2 and panel.start.isEnabled())
+    assert commands.given[1] == command and not (folder / "folds").exists() and (folder / "table.json").exists()
+    panel.show_folds("lite0", 1)
+    assert "--loss" not in panel.form.arguments(folder, folder) and not form.classifier.loss.isVisible()
 
 
 def test_a_model_of_the_table_is_kept(qtbot: Any, panel: StudiesPanel, session: Any, commands: Commands) -> None:

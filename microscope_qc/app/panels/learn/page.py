@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 from superqt import QFlowLayout
 
@@ -35,6 +35,10 @@ SIDE_PX = 344
 GAP_PX = 6
 _READY = "Press Train: it takes as long as you allow, and can be paused at any time."
 _MAP50, _F1 = "Score (mAP50)", "Score (F1)"
+_WAITS = {
+    True: "The training “{}” was interrupted. Nothing is lost.",
+    False: "The training “{}” goes on where this project is open for writing, or was interrupted there.",
+}
 _FIRST = "After the first epoch, the curves and some places that it does not learn from are shown here."
 
 
@@ -45,6 +49,7 @@ class LearnPage(QWidget):
     model_used = Signal()
     all_requested = Signal(object)  # what is known of the model in this folder
     comparison_requested = Signal(object)  # folder of a comparison
+    folds_requested = Signal(str, int)  # cross-validation of a network, so many minutes each
 
     def __init__(
         self,
@@ -72,6 +77,7 @@ class LearnPage(QWidget):
         )
         self.go_on, self.verdict = QPushButton("Continue"), Verdict(session, measuring)
         self.bar, self.story = JobBar(), sentence()
+        self.story.setTextFormat(Qt.TextFormat.RichText)
         self.title, self.result, self.notes = heading(""), sentence(), note()
         self.loss, self.score = CurveChart("Loss"), CurveChart(_MAP50, highest=1.0)
         self.examples = ExampleGrid()
@@ -138,6 +144,7 @@ class LearnPage(QWidget):
         self.verdict.all_requested.connect(self.all_requested)
         self.verdict.comparison_requested.connect(self.comparison_requested)
         self.settings.preview_requested.connect(self._on_preview_requested)
+        self.settings.folds_requested.connect(self._on_folds_requested)
         self.pause.setToolTip("What was learned is kept; continue later")
         self.keep.setToolTip("Ends it now with the best that it has learned so far, measured")
         self.go_on.setToolTip("Goes on where it was, with what it began with")
@@ -159,7 +166,7 @@ class LearnPage(QWidget):
     def _refresh(self) -> None:
         run, training, project = self.run, self.run.training, self._session.project
         self.settings.suggest_name(None if project is None else project.path)
-        paused = self._waits(training)
+        paused = self._waits(training) and self._session.can_write  # else it may go on elsewhere
         why_not = self.why_not()
         self.train.setText("Train" if not paused else "Train again")
         self.train.setVisible(not run.running)
@@ -168,7 +175,7 @@ class LearnPage(QWidget):
         self.settings.setVisible(not run.running)
         self.settings.preview.setEnabled(bool(self.supply.supply.truths))
         self.label.setVisible(not run.running and not self.supply.supply.truths)
-        self.go_on.setVisible(paused and self._session.can_write)
+        self.go_on.setVisible(paused)
         self.pause.setVisible(run.running)
         self.keep.setVisible(run.running or (paused and training is not None and training.has_learned))
         self.cancel.setVisible(run.running or paused)
@@ -188,8 +195,8 @@ class LearnPage(QWidget):
         if handle is None:
             words = run.said
             if not words and training is not None and self._waits(training):
-                words = training.message or f"The training “{training.name}” was interrupted. Nothing is lost."
-            self.story.setText(words)
+                words = training.message or _WAITS[self._session.can_write].format(training.name)
+            self.story.setText(_rich(words))
             self.story.setVisible(bool(words))
             return
         progress = handle.progress
@@ -199,10 +206,10 @@ class LearnPage(QWidget):
         elif training is None or not training.curve:  # else it only measures for a while
             self.bar.setRange(0, 0)
         words = "Pausing …" if handle.cancelling else run.said or progress.note or "starting"
-        left = handle.seconds_left
+        left, said = handle.seconds_left, _rich(words[0].upper() + words[1:])
         if left is not None and not handle.cancelling and not run.said:
-            words += f". <b>{duration_text(left)}</b> left"
-        self.story.setText(words[0].upper() + words[1:])
+            said += f". <b>{duration_text(left)}</b> left"
+        self.story.setText(said)
         self.story.show()
 
     def _show_training(self, training: Training | None) -> None:
@@ -288,6 +295,9 @@ class LearnPage(QWidget):
         self.preview.destroyed.connect(self._on_preview_closed)
         self.preview.open()
 
+    def _on_folds_requested(self) -> None:
+        self.folds_requested.emit(self.settings.start.kind.name, self.settings.minutes.value())
+
     def _on_preview_closed(self) -> None:
         self.preview = None
 
@@ -309,3 +319,8 @@ class LearnPage(QWidget):
             return
         self._sure = False
         self.run.cancel()
+
+
+def _rich(text: str) -> str:
+    """Text as it stands, for a label of rich text."""
+    return escape(text, quote=False).replace("\n", "<br>")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ from qtpy.QtWidgets import (
 )
 
 from microscope_qc.app.base import theme
+from microscope_qc.app.panels.learn.classifier_choices import ClassifierChoices
 from microscope_qc.app.panels.learn.start import StartChoice
 from microscope_qc.ml.architectures.recipe import TrainSettings
 
@@ -29,19 +29,16 @@ if TYPE_CHECKING:
 
 MINUTES = 20
 CROPS_PX = (256, 384, 512, 768)
-_LOSSES = {
-    "cross-entropy": "All examples alike", "weighted": "Rare classes count more", "focal": "Hard examples count more",
-}  # fmt: skip
-_SAMPLINGS = {
-    "recrop": "Rare classes cut at other places", "over": "Rare classes repeated", "under": "Frequent classes left out",
-    "as-is": "As many as there are",
-}  # fmt: skip
 
 
 class TrainSettingsForm(QWidget):
-    """Name, time limit, what the training starts from, and what it sees, of which a preview can be asked for."""
+    """Name, time limit, what the training starts from, and what it sees, of which a preview can be asked for.
+
+    ``folds_requested`` asks for a cross-validation with these settings.
+    """
 
     preview_requested = Signal()
+    folds_requested = Signal()
 
     def __init__(self, settings: AppSettings, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -78,9 +75,10 @@ class TrainSettingsForm(QWidget):
         )
         self._paste = round(100 * defaults["paste"])
         self.paste.setValue(self._paste)
-        self.loss, self.sampling = _choice(_LOSSES), _choice(_SAMPLINGS)
-        self.loss.setToolTip("How much each example counts")
-        self.sampling.setToolTip("How many examples of each class it sees")
+        self.classifier = ClassifierChoices(settings, self)
+        self.folds = QPushButton("Cross-validate…")
+        self.folds.setToolTip("Trains several times, each time measured on another part: shows how sure a score is")
+        self.folds.clicked.connect(self.folds_requested)
         self.preview = QPushButton("Preview…")
         self.preview.clicked.connect(self.preview_requested)
         self.body = QWidget()
@@ -94,8 +92,8 @@ class TrainSettingsForm(QWidget):
         form.addRow(self.keep_bad)
         form.addRow("Crops", self.crop)
         form.addRow("Paste defects", self.paste)
-        form.addRow("Examples", self.sampling)
-        form.addRow("Loss", self.loss)
+        self.classifier.add_to(form)
+        form.addRow(self.folds)
         head = QHBoxLayout()
         head.addWidget(self.fold)
         head.addStretch(1)
@@ -120,7 +118,7 @@ class TrainSettingsForm(QWidget):
         if self.crop.currentData() != self._crop:
             settings["crop_px"] = self.crop.currentData()
         if self.start.kind.task == "classify":
-            settings |= {"sampling": self.sampling.currentData(), "loss": self.loss.currentData()}
+            settings |= self.classifier.asked()
         elif self.paste.value() != self._paste:
             settings["paste"] = self.paste.value() / 100
         return {**asked, "settings": settings, "keep_bad": self.keep_bad.isChecked()}
@@ -133,17 +131,8 @@ class TrainSettingsForm(QWidget):
             self.crop.addItem(f"{self._crop} px", self._crop)
         self.crop.setCurrentIndex(self.crop.findData(self._crop))
         self._form.setRowVisible(self.paste, kind.task != "classify")
-        for row in (self.sampling, self.loss):
-            self._form.setRowVisible(row, kind.task == "classify")
+        self.classifier.show_for(kind)
 
     def _on_folded(self, shown: bool) -> None:
         self.body.setVisible(shown)
         self.fold.setIcon(theme.icon("chevron-down" if shown else "chevron-right"))
-
-
-def _choice(words: Mapping[str, str]) -> QComboBox:
-    """A list of words, with what they stand for as data."""
-    made = QComboBox()
-    for value, text in words.items():
-        made.addItem(text, value)
-    return made

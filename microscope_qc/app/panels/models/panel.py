@@ -39,6 +39,7 @@ from microscope_qc.workflows.models.kept_evaluation import copy_page
 from microscope_qc.workflows.models.package import SUFFIX, export_model
 from microscope_qc.workflows.models.shelf import (
     ModelEntry,
+    ModelPlace,
     delete_model,
     duplicate_model,
     free_name,
@@ -66,6 +67,7 @@ def ask_delete(parent: QWidget, name: str) -> bool:
     """Ask whether a model is to be deleted for good."""
     box = QMessageBox(parent)
     box.setIcon(QMessageBox.Icon.Warning)
+    box.setTextFormat(Qt.TextFormat.PlainText)
     box.setText(f"Delete the model {name}?")
     box.setInformativeText("It is deleted for good: this cannot be undone. Findings that it made stay.")
     delete = box.addButton("Delete model", QMessageBox.ButtonRole.AcceptRole)
@@ -309,6 +311,7 @@ class ModelsPanel(QWidget):
         name = "" if entry is None else self._ask_name(self, "Rename model", entry.name)
         if entry is None or not name:
             return
+        self._require_own(entry)
         entries = [self.list.item(row).data(ENTRY) for row in range(self.list.count())]
         name = free_name(name, entries, but=entry)
         project = self._session.project if entry.in_use and self._session.can_write else None
@@ -328,6 +331,14 @@ class ModelsPanel(QWidget):
             target = project if self._session.can_write else None
             self._jobs.call(lambda: duplicate_model(entry, name, target), self._on_made, self._on_failed)
 
+    def _require_own(self, entry: ModelEntry) -> None:
+        """Refuse to change models of a project that belongs to another window."""
+        if entry.place is ModelPlace.PROJECT and not self._session.can_write:
+            raise InputError(
+                f"{entry.name} is a model of this project, which is open for reading only.",
+                hint="Change it where the project is open for writing.",
+            )
+
     def delete(self) -> None:
         """Ask, then delete the model for good."""
         entry = self.chosen
@@ -335,6 +346,7 @@ class ModelsPanel(QWidget):
             return
         if entry.in_use:
             raise InputError(f"{entry.name} is the model in use.", hint="Put another model in use first.")
+        self._require_own(entry)
         if self._ask_delete(self, entry.name):
             self._jobs.call(lambda: delete_model(entry), lambda _: self.refresh(), self._on_failed)
 

@@ -28,6 +28,7 @@ from microscope_qc.app.panels.statistics.lines import TableLine, table_lines
 from microscope_qc.app.panels.statistics.plot_view import PlotView
 from microscope_qc.app.panels.statistics.table import NumbersTable
 from microscope_qc.app.widgets.parts import EmptyPage, note
+from microscope_qc.app.widgets.plot_pane import PICTURES, TABLES
 from microscope_qc.app.widgets.scope_switch import ScopeSwitch
 from microscope_qc.core.arrays import Ints
 from microscope_qc.core.errors import MicroscopeQCError
@@ -43,8 +44,6 @@ if TYPE_CHECKING:
 
 TABLE = "table"
 ROWS = (("Classes and class groups", ""), ("Classes", BY_CLASS), ("Class groups", BY_CLASS_GROUP))
-_TABLES = "Excel table (*.xlsx);;Table (*.csv)"
-_PICTURES = "SVG (*.svg);;PNG (*.png);;PDF (*.pdf)"
 _TOGETHER = "All slides together"
 _ABOUT = (
     "Raw: what models found. Reviewed: what the review left of it, with what users drew. Corrected: what is true if "
@@ -264,7 +263,7 @@ class StatisticsPage(QWidget):
         """Ask where, and write what is shown."""
         project = self._session.project
         name, kinds = (
-            ("statistics.xlsx", _TABLES) if self.view == TABLE else (f"{self.view}.svg", f"{_PICTURES};;{_TABLES}")
+            ("statistics.xlsx", TABLES) if self.view == TABLE else (f"{self.view}.svg", f"{PICTURES};;{TABLES}")
         )
         offered = name if project is None else str(project.path.parent / name)
         out, _ = QFileDialog.getSaveFileName(self, "Save", offered, kinds)

@@ -8,19 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from qtpy.QtCore import QMimeData, QSignalBlocker, Signal
-from qtpy.QtWidgets import QApplication, QComboBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtCore import QSignalBlocker, Signal
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from microscope_qc.app.base import theme
 from microscope_qc.app.base.refresh import Refresh
 from microscope_qc.app.panels.statistics.counting import Counting
-from microscope_qc.app.widgets.chart_view import ChartView, chart_image
+from microscope_qc.app.widgets.chart_view import ChartView
 from microscope_qc.app.widgets.parts import note, sentence
+from microscope_qc.app.widgets.plot_pane import REDRAW_MS, look_now, print_picture, put_on_clipboard
 from microscope_qc.core.arrays import Ints
 from microscope_qc.core.specimen import FieldKind
 from microscope_qc.core.wording import things
 from microscope_qc.reports.marked import Picture, Plot, picture, write_plot
-from microscope_qc.reports.plots import PRINT, ChartLook
+from microscope_qc.reports.plots import ChartLook
 from microscope_qc.workflows.results.counted_findings import CountedFindings
 from microscope_qc.workflows.results.grouping import SLIDE
 from microscope_qc.workflows.results.plot_parts import COUNT, PER_MM2, PlotChoice
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from microscope_qc.app.base.settings import AppSettings
     from microscope_qc.app.session.session import Session
 
-REDRAW_MS = 60
-COPIED_PX, COPIED_DPI = (1600, 900), 192.0
 Offer = list[tuple[str, str]]
 """Titles and names of what can be chosen."""
 _REVIEWED = ("Reviewed findings", "")
@@ -202,8 +201,7 @@ class PlotView(QWidget):
 
     def _draw(self) -> None:
         name, choice, size = self.kind, self.choice, self.chart.pixels_wanted
-        now = theme.current()
-        look = ChartLook(now.text, now.quiet, now.line, now.base)
+        look = look_now()
         self._counting.make("plot", lambda found: _draw(found, name, choice, look, size), self._take)
 
     def _take(self, drawn: DrawnPlot) -> None:
@@ -255,20 +253,12 @@ class PlotView(QWidget):
         plot = self.chart.plot
         if plot is None:
             return
-        records = plot.records()
-        lines = [list(records[0])] if records else []
-        lines += [["" if cell is None else str(cell) for cell in record.values()] for record in records]
-        text = "\n".join("\t".join(line) for line in lines)
 
         def take(made: Picture) -> None:
-            data, board = QMimeData(), QApplication.clipboard()
-            data.setImageData(chart_image(made))
-            data.setText(text)
-            if board is not None:
-                board.setMimeData(data)
-                self._session.notice.emit("The plot is on the clipboard, as a picture and as values.")
+            put_on_clipboard(plot, made)
+            self._session.notice.emit("The plot is on the clipboard, as a picture and as values.")
 
-        self._counting.make("copy", lambda _found: picture(plot, *COPIED_PX, look=PRINT, dpi=COPIED_DPI), take)
+        self._counting.make("copy", lambda _found: print_picture(plot), take)
 
     def writing(self, path: Path) -> Callable[[], Path] | None:
         """Return what writes the plot as the name says; None without one."""

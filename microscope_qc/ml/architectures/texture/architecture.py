@@ -29,6 +29,7 @@ class TextureArchitecture(Architecture[S]):
 
     task = "classify"
     turns_windows = False  # the pixels in between would be smoother, and with them the texture
+    losses = ("cross-entropy", "weighted")  # it is fitted at once: what is hard is not known before
     defaults: Mapping[str, Any] = MappingProxyType({"crop_px": 256, "batch": 16, "epochs": 3})
 
     def stride_px(self, settings: S) -> int:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def _make(context: Context, parent: QWidget) -> QWidget:
     from microscope_qc.app.panels.learn.studies.panel import StudiesPanel
 
-    return StudiesPanel(context.session, context.jobs, parent)
+    return StudiesPanel(context.session, context.jobs, context.settings, parent)
 
 
 def _open(context: Context) -> None:

@@ -9,28 +9,35 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QListWidget, QListWidgetItem, QSpinBox, QWidget
 
+from microscope_qc.app.panels.learn.classifier_choices import ClassifierChoices
 from microscope_qc.app.widgets.parts import note
 from microscope_qc.core.wording import duration_text, things
 from microscope_qc.ml.architectures.base import architecture, trainable
 from microscope_qc.ml.tasks.kinds import TASKS
 
 if TYPE_CHECKING:
+    from microscope_qc.app.base.settings import AppSettings
     from microscope_qc.project import Project
     from microscope_qc.workflows.models.shelf import ModelEntry
 
+TABLE, PAGE = "table.json", "table.html"
 MINUTES = 20
+FOLDS, MOST_FOLDS = 5, 20
 SHARES = (0.25, 0.5, 1.0)
 LIST_PX = 132
 NAME = Qt.ItemDataRole.UserRole
 
 
 class StudyForm(QWidget):
-    """A study: its name among the actions of the command, and what must be chosen for it.
+    """A study: its command, and what must be chosen for it.
 
     Attributes
     ----------
+    action
+        Of the command ``study``; also the folder in which the study is kept.
     learns
-        Whether something is trained, and what is held out must be settled before.
+        Whether models are trained, which stay in the folder: what is held out must be settled before, and an
+        interrupted study goes on.
     """
 
     changed = Signal()
@@ -53,8 +60,22 @@ class StudyForm(QWidget):
         """The command's arguments; ``folder`` is where the study is kept."""
         raise NotImplementedError
 
+    def command(self, project: Path, folder: Path) -> list[str]:
+        """The command, which leaves the table and the page of the study in its folder."""
+        files = [part for name in (TABLE, PAGE) for part in ("--write", str(folder / name))]
+        return ["study", self.action, *self.arguments(project, folder), *([] if self.learns else files)]
+
     def offer(self, project: Project | None, models: Sequence[ModelEntry]) -> None:
         """Offer what there is to choose from in a project."""
+
+    def minutes_row(self) -> QSpinBox:
+        """How long each training may take."""
+        made = QSpinBox()
+        made.setRange(1, 24 * 60)
+        made.setValue(MINUTES)
+        made.setSuffix(" min")
+        self.form.addRow("Each learns for", made)
+        return made
 
     def combo(self, label: str) -> QComboBox:
         """A choice, in a row of its own."""
@@ -80,11 +101,7 @@ class NetworksForm(StudyForm):
         self.list = QListWidget()
         self.list.setFixedHeight(LIST_PX)
         self.form.addRow("Networks", self.list)
-        self.minutes = QSpinBox()
-        self.minutes.setRange(1, 24 * 60)
-        self.minutes.setValue(MINUTES)
-        self.minutes.setSuffix(" min")
-        self.form.addRow("Each learns for", self.minutes)
+        self.minutes = self.minutes_row()
         self.shares = QCheckBox("Also from a quarter and half of the pictures")
         self.shares.setToolTip("Shows what more pictures would bring; takes three times as long")
         self.form.addRow(self.shares)
@@ -134,11 +151,8 @@ class NetworksForm(StudyForm):
         return asked
 
 
-class RateForm(StudyForm):
-    """The learning rate of a network."""
-
-    action, title = "rate", "Learning rate of a network"
-    about = "Raises the learning rate from step to step until the loss diverges, and suggests one to train with."
+class NetworkForm(StudyForm):
+    """One network."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -147,6 +161,66 @@ class RateForm(StudyForm):
             for kind in kinds:
                 self.network.addItem(kind.name, (task, kind.name))
                 self.network.setItemData(self.network.count() - 1, kind.title, Qt.ItemDataRole.ToolTipRole)
+
+
+class FoldsForm(NetworkForm):
+    """Cross-validation of a network."""
+
+    action, title, learns = "folds", "Cross-validation of a network", True
+    about = (
+        "Divides what there is to learn from into parts, and trains once for each part: on all others, measured on "
+        "this one. Shows how sure a score is where there is little to measure on. What is kept for the test is left "
+        "aside."
+    )
+
+    def __init__(self, settings: AppSettings) -> None:
+        super().__init__()
+        self.folds = QSpinBox()
+        self.folds.setRange(2, MOST_FOLDS)
+        self.folds.setValue(FOLDS)
+        self.form.addRow("Parts", self.folds)
+        self.minutes = self.minutes_row()
+        self.classifier = ClassifierChoices(settings, self)
+        self.classifier.add_to(self.form)
+        self.takes = note()
+        self.form.addRow(self.takes)
+        self.network.currentIndexChanged.connect(self._on_network_changed)
+        for box in (self.folds, self.minutes):
+            box.valueChanged.connect(self._say_takes)
+        self._on_network_changed()
+        self._say_takes()
+
+    def choose(self, network: str, minutes: int) -> None:
+        """Choose a network, and how long it learns."""
+        self.network.setCurrentIndex(self.network.findText(network))
+        self.minutes.setValue(minutes)
+
+    def _on_network_changed(self, *_: object) -> None:
+        self.classifier.show_for(architecture(self.network.currentData()[1]))
+
+    def _say_takes(self, *_: object) -> None:
+        seconds = 60.0 * self.minutes.value() * self.folds.value()
+        self.takes.setText(f"{things(self.folds.value(), 'training')}: {duration_text(seconds)} at most.")
+
+    def arguments(self, project: Path, folder: Path) -> list[str]:
+        """See :class:`StudyForm`."""
+        task, name = self.network.currentData()
+        asked = [str(project), "--out", str(folder), "--folds", str(self.folds.value()), "--task", task]
+        asked += ["--network", name, "--minutes", str(self.minutes.value())]
+        for setting, value in self.classifier.asked().items():
+            asked += [f"--{setting}", value]
+        return asked
+
+    def command(self, project: Path, folder: Path) -> list[str]:
+        """See :class:`StudyForm`."""
+        return ["cross-validate", *self.arguments(project, folder)]
+
+
+class RateForm(NetworkForm):
+    """The learning rate of a network."""
+
+    action, title = "rate", "Learning rate of a network"
+    about = "Raises the learning rate from step to step until the loss diverges, and suggests one to train with."
 
     def arguments(self, project: Path, folder: Path) -> list[str]:
         """See :class:`StudyForm`."""
@@ -241,4 +315,6 @@ class DetectorsForm(StudyForm):
         return [str(project), "--first", self.first.currentText(), "--second", self.second.currentText()]
 
 
-FORMS = (NetworksForm, RateForm, ProposalsForm, StepsForm, DetectorsForm)
+def make_forms(settings: AppSettings) -> list[StudyForm]:
+    """All of them."""
+    return [NetworksForm(), FoldsForm(settings), RateForm(), ProposalsForm(), StepsForm(), DetectorsForm()]

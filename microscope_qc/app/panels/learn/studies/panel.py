@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
     QHeaderView,
     QPushButton,
     QStackedWidget,
+    QTabBar,
     QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
@@ -28,9 +29,10 @@ from microscope_qc.app.base import theme
 from microscope_qc.app.base.refresh import Refresh
 from microscope_qc.app.base.signals import link
 from microscope_qc.app.panels.learn.dividing import divide
-from microscope_qc.app.panels.learn.studies.forms import FORMS, StudyForm
+from microscope_qc.app.panels.learn.studies.forms import PAGE, TABLE, FoldsForm, StudyForm, make_forms
 from microscope_qc.app.widgets.job_bar import JobBar
 from microscope_qc.app.widgets.parts import column_of, heading, note, scrolled, sentence
+from microscope_qc.app.widgets.plot_pane import PICTURES, TABLES, PlotPane
 from microscope_qc.core.errors import MicroscopeQCError
 from microscope_qc.core.files import atomic_path
 from microscope_qc.core.jobs import Job
@@ -41,9 +43,10 @@ from microscope_qc.workflows.studies.table import StudyTable, read_table
 
 if TYPE_CHECKING:
     from microscope_qc.app.base.jobs import JobHandle, JobRunner
+    from microscope_qc.app.base.settings import AppSettings
     from microscope_qc.app.session.session import Session
 
-FOLDER, TABLE, PAGE = "studies", "table.json", "table.html"
+FOLDER = "studies"
 SIDE_PX, REFRESH_MS = 320, 100
 _NOTHING = "Nothing yet. Choose a study and press Start: it goes on while you work, and can be stopped at any time."
 
@@ -63,6 +66,7 @@ class StudiesPanel(QWidget):
         self,
         session: Session,
         jobs: JobRunner,
+        settings: AppSettings,
         parent: QWidget | None = None,
         *,
         command: Callable[..., Job[None]] = run_command,
@@ -72,13 +76,16 @@ class StudiesPanel(QWidget):
         self._session, self._jobs, self._command = session, jobs, command
         self._handle: JobHandle | None = None
         self._running: StudyForm | None = None
-        self._generation = 0
+        self._generation, self._begun = 0, False
         self.found: StudyTable | None = None
         self.kind, self.stack = QComboBox(), QStackedWidget()
-        self.forms = [make() for make in FORMS]
+        self.forms = make_forms(settings)
         self.start, self.cancel = QPushButton("Start"), QPushButton("Stop")
+        self.again = QPushButton("Begin again")
         self.bar, self.story = JobBar(), sentence()
         self.title, self.table, self.notes = heading(""), QTableWidget(), note()
+        self.views, self.shown = QTabBar(), QStackedWidget()
+        self.chart = PlotPane(jobs, session.notice.emit)
         self.open_page, self.save = QPushButton("Open page"), QPushButton("Save…")
         self.keep = QPushButton("Keep this model")
         self._build()
@@ -102,10 +109,16 @@ class StudiesPanel(QWidget):
         self.start.clicked.connect(self.start_chosen)
         self.cancel.clicked.connect(self.stop)
         self.cancel.setToolTip("What is done is kept; Start goes on from there")
+        self.again.clicked.connect(lambda: self.start_chosen(again=True))
         self.open_page.clicked.connect(self._on_open_page)
         self.open_page.setToolTip("The table with its charts, in the browser")
         self.save.clicked.connect(self.ask_and_save)
-        self.save.setToolTip("As a page of HTML with charts, or as a table (CSV, XLSX)")
+        self.views.setAccessibleName("Table and charts")
+        self.views.setExpanding(False)
+        self.views.setDrawBase(False)
+        self.views.currentChanged.connect(self._on_view_changed)
+        self.shown.addWidget(self.table)
+        self.shown.addWidget(self.chart)
         self.keep.clicked.connect(self.keep_model)
         self.keep.setToolTip("Copies the model of the chosen line to the models of the project")
         self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
@@ -113,7 +126,7 @@ class StudiesPanel(QWidget):
         self.table.setSelectionMode(QTableWidget.SelectionMode.SingleSelection)
         self.table.verticalHeader().hide()
         buttons, below = QHBoxLayout(), QHBoxLayout()
-        for button in (self.start, self.cancel):
+        for button in (self.start, self.cancel, self.again):
             buttons.addWidget(button)
         buttons.addStretch(1)
         for button in (self.open_page, self.save, self.keep):
@@ -129,8 +142,8 @@ class StudiesPanel(QWidget):
         side.addLayout(foot)
         holder.setLayout(side)
         holder.setFixedWidth(SIDE_PX)
-        right = column_of(self.title)
-        right.addWidget(self.table, 1)
+        right = column_of(self.title, self.views)
+        right.addWidget(self.shown, 1)
         right.addWidget(self.notes)
         right.addLayout(below)
         right.setContentsMargins(0, theme.STEP, theme.STEP, theme.STEP)
@@ -185,13 +198,17 @@ class StudiesPanel(QWidget):
         """Read what the chosen study found before, in another thread."""
         folder = self.folder(self.form)
         self._generation += 1
-        self._take(self._generation, None)
+        self._take(self._generation, (None, False))
         if folder is not None and not self._jobs.closed:
-            self._jobs.call(lambda: read_table(folder / TABLE), partial(self._take, self._generation))
+            self._jobs.call(
+                lambda: (read_table(folder / TABLE), folder.is_dir()), partial(self._take, self._generation)
+            )
 
-    def _take(self, generation: int, found: StudyTable | None) -> None:
+    def _take(self, generation: int, read: tuple[StudyTable | None, bool]) -> None:
+        """Show a table; the other says whether anything of the study is kept."""
         if generation != self._generation:
             return
+        found, self._begun = read
         self.found = found
         self.table.clear()
         head, cells = ([], []) if found is None else (found.head, found.cells())
@@ -203,17 +220,45 @@ class StudiesPanel(QWidget):
                 self.table.setItem(row, column, QTableWidgetItem(text))
         self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
         self.table.resizeColumnsToContents()
+        self._offer_views()
         self._refresh()
+
+    def _offer_views(self) -> None:
+        """Offer the table and its charts; which of them is shown stays where there is such a one."""
+        before = self.views.tabText(self.views.currentIndex())
+        charts = [] if self.found is None else self.found.charts
+        self.views.blockSignals(True)
+        while self.views.count():
+            self.views.removeTab(0)
+        for title in ("Table", *(chart.title for chart in charts)):
+            self.views.addTab(title)
+        titles = [self.views.tabText(place) for place in range(self.views.count())]
+        self.views.setCurrentIndex(titles.index(before) if before in titles else 0)
+        self.views.blockSignals(False)
+        self._on_view_changed(self.views.currentIndex())
+
+    def _on_view_changed(self, place: int) -> None:
+        charts = [] if self.found is None else self.found.charts
+        self.chart.want(charts[place - 1] if place > 0 else None)
+        self.shown.setCurrentIndex(1 if place > 0 else 0)
+        self.save.setToolTip(
+            "As SVG, PNG or PDF, or its values" if place > 0
+            else "As a page of HTML with charts, or as a table (CSV, XLSX)"
+        )  # fmt: skip
 
     def _refresh(self) -> None:
         why_not, found = self.why_not(), self.found
         self.start.setEnabled(not why_not)
         self.start.setToolTip(why_not)
+        self.again.setVisible(self.form.learns and self._begun)
+        self.again.setEnabled(not why_not)
+        self.again.setToolTip(why_not or "Without the models of this study that were trained before, which are deleted")
         self.cancel.setEnabled(self._handle is not None and not self._handle.cancelling)
         self.title.setText(_NOTHING if found is None else f"{found.title}, {found.subtitle}")
         self.notes.setText("" if found is None else "<br>".join(escape(line) for line in found.notes))
-        for part in (self.table, self.notes, self.open_page, self.save):
+        for part in (self.shown, self.notes, self.open_page, self.save):
             part.setVisible(found is not None)
+        self.views.setVisible(found is not None and len(found.charts) > 0)
         self.keep.setVisible(found is not None and any(row.get("model") for row in found.rows))
         self.keep.setEnabled(self._chosen_model() is not None and self._session.can_write)
         self._show_story()
@@ -242,27 +287,35 @@ class StudiesPanel(QWidget):
 
     # -- what the user does ------------------------------------------------------------------------------------------
 
-    def start_chosen(self) -> None:
-        """Start the chosen study, or go on with it."""
+    def show_folds(self, network: str, minutes: int) -> None:
+        """Show what a cross-validation of a network asks for."""
+        place = next(place for place, form in enumerate(self.forms) if isinstance(form, FoldsForm))
+        self.kind.setCurrentIndex(place)
+        form = self.form
+        assert isinstance(form, FoldsForm)
+        form.choose(network, minutes)
+
+    def start_chosen(self, *, again: bool = False) -> None:
+        """Start the chosen study, or go on with it; or begin ``again``, without what is kept of it."""
         project, form = self._session.project, self.form
         folder = self.folder(form)
         if self.why_not() or project is None or folder is None:
             return
-        arguments = ["study", form.action, *form.arguments(project.path, folder)]
-        if form.action != "networks":  # that one writes into its folder by itself
-            arguments += ["--write", str(folder / TABLE), "--write", str(folder / PAGE)]
+        arguments = form.command(project.path, folder)
 
         def go() -> None:
             if self._handle is None and not self._jobs.closed:
-                self._run(form, folder, arguments)
+                self._run(form, folder, arguments, again=again)
 
         if form.learns:
             divide(self._session, self._jobs, project, go, self._on_failed)
         else:
             go()
 
-    def _run(self, form: StudyForm, folder: Path, arguments: list[str]) -> None:
+    def _run(self, form: StudyForm, folder: Path, arguments: list[str], *, again: bool) -> None:
         def job() -> Job[None]:
+            if again:
+                shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True, exist_ok=True)
             yield from self._command(arguments)
 
@@ -305,25 +358,28 @@ class StudiesPanel(QWidget):
             QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder / PAGE)))
 
     def ask_and_save(self) -> None:
-        """Ask where, and write the table."""
-        kinds = "Page with charts (*.html);;Table (*.csv);;Excel table (*.xlsx)"
-        out, _ = QFileDialog.getSaveFileName(self, "Save", f"{self.form.action}.html", kinds)
+        """Ask where, and write the table, or the chart that is shown."""
+        plot = self.chart.wanted
+        kinds = f"Page with charts (*.html);;{TABLES}" if plot is None else f"{PICTURES};;{TABLES}"
+        offered = f"{self.form.action}.html" if plot is None else f"{self.form.action}-{plot.name}.svg"
+        out, _ = QFileDialog.getSaveFileName(self, "Save", offered, kinds)
         if out:
             self.save_to(Path(out))
 
     def save_to(self, path: Path) -> None:
-        """Write the page with its charts, or the table, as the name says; in another thread."""
+        """Write what is shown, as the name says; in another thread."""
         found, folder = self.found, self.folder(self.form)
         if found is None or folder is None:
             return
 
-        def write() -> Path:
+        def write_table() -> Path:
             if path.suffix.lower() not in (".html", ".htm"):
                 return found.write(path)
             with atomic_path(path) as draft:
                 shutil.copyfile(folder / PAGE, draft)
             return path
 
+        write = self.chart.writing(path) or write_table
         self._jobs.call(write, lambda done: self._session.notice.emit(f"{done} is written."), self._on_failed)
 
     def keep_model(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -118,7 +119,7 @@ class ComparisonsPanel(QWidget):
         for kept in found:
             item = QListWidgetItem(f"{kept.date}\n{kept.names[0]} against {kept.names[1]}")
             item.setData(KEPT, kept)
-            item.setToolTip(kept.verdict)
+            item.setToolTip(f"<qt>{escape(kept.verdict)}</qt>")
             self.list.addItem(item)
         folders = [kept.folder for kept in found]
         wanted = self.measuring.wanted_comparison
@@ -174,7 +175,7 @@ class ComparisonsPanel(QWidget):
         button.setText(f"{short} is in use" if in_use else words.format(short))
         button.setEnabled(entry is not None and not in_use and self._session.can_write)
         button.setToolTip(
-            f"{name} is no longer there as it was" if entry is None
+            "It is no longer there as it was" if entry is None
             else "" if in_use
             else "This project is open for reading only." if not self._session.can_write
             else "Detections of this project take it; undo takes it back"
