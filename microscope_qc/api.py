@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import pandas
 
 __all__ = [
-    "classify_edx", "compare_batches", "compositions", "import_edx", "link_edx", "plot", "process_control",
-    "statistics", "verdicts",
+    "areas_searched", "classify_edx", "compare_batches", "compositions", "draw_areas", "import_edx", "link_edx", "plot",
+    "process_control", "severity", "statistics", "verdicts",
 ]  # fmt: skip
 
 
@@ -197,6 +197,102 @@ def process_control(
 
     job = charts.process_control(opened_in_turn(projects), by, of=of, chart=chart, rules=rules, phase_1=phase_1)
     return pd.DataFrame(list(charts.chart_records(run_job(job))))
+
+
+def draw_areas(
+    project: Path | str, *, count: int = 10, side_um: float = 500.0, seed: int | None = None
+) -> pandas.DataFrame:
+    """Draw squares at random where models have scanned, to be searched for what they missed; one undoable step.
+
+    Parameters
+    ----------
+    count, side_um
+        Number of squares, and their side in um.
+    seed
+        The same squares for the same number; None draws others each time.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row for each square: ``area`` (its number), ``slide``, ``y0``, ``x0``, ``y1`` and ``x1`` in pixels.
+
+    Raises
+    ------
+    MicroscopeQCError
+        When the project cannot be written, or no slide with a pixel size was scanned.
+    """
+    import pandas as pd
+
+    from microscope_qc.project import Project
+    from microscope_qc.workflows.detection import random_areas
+
+    with Project.open(project) as opened:
+        drawn = run_job(random_areas.draw_areas(opened, count=count, side_um=side_um, seed=seed))
+        names = {slide.id: slide.name for slide in opened.slides}
+    sides = ("y0", "x0", "y1", "x1")
+    return pd.DataFrame(
+        [
+            {"area": area.id, "slide": names[area.slide_id], **dict(zip(sides, area.outline.bounds, strict=True))}
+            for area in drawn
+        ]
+    )
+
+
+def areas_searched(project: Path | str, areas: Sequence[int], *, classes: Sequence[str] | None = None) -> None:
+    """Declare areas that were drawn at random complete: every defect of some classes in them is marked.
+
+    From 20 defects in them on, :func:`statistics` corrects for what models missed. Each is one undoable step.
+
+    Parameters
+    ----------
+    areas
+        Their numbers.
+    classes
+        Codes; None takes every class that the project has now.
+
+    Raises
+    ------
+    MicroscopeQCError
+        When the project cannot be written, or there is no such area or class.
+    """
+    from microscope_qc.project import Project
+
+    with Project.open(project) as opened:
+        wanted = None if classes is None else [opened.classes.by_code(code).id for code in classes]
+        for number in areas:
+            opened.areas.searched(number, wanted)
+
+
+def severity(*projects: Path | str) -> pandas.DataFrame:
+    """Return how severe findings are and of what that is made, as the command ``severity`` has it.
+
+    Parameters
+    ----------
+    projects
+        Folders ``NAME.mqc``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row for each finding that counts and is not rejected, the most severe first: ``severity`` (0 to 100), the
+        weight of its class, ``size``, ``anomaly`` and ``crowding`` (0 to 1; missing where they are not known).
+
+    Raises
+    ------
+    MicroscopeQCError
+        When a project cannot be opened.
+    """
+    import pandas as pd
+
+    from microscope_qc.workflows.review.severity import severity_records
+
+    records = [
+        {"project": project.name, **record}
+        for project in opened_in_turn(projects)
+        for record in severity_records(project)
+    ]
+    found = pd.DataFrame(records)
+    return found.sort_values("severity", ascending=False, ignore_index=True) if records else found
 
 
 def compositions(*projects: Path | str) -> pandas.DataFrame:

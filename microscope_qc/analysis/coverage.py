@@ -52,11 +52,15 @@ class Scan:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Declared:
-    """An area that a user declared complete: every defect of these classes in it is marked."""
+    """An area that a user declared complete: every defect of these classes in it is marked.
+
+    ``drawn`` says that the program drew it at random, to be searched.
+    """
 
     area_id: int
     classes: frozenset[int]
     outline: Outline
+    drawn: bool = False
 
 
 _ANY = frozenset({0})
@@ -159,6 +163,16 @@ class SlideCoverage:
     def drawn(self, declared: Declared) -> Area:
         """Return what one of the declarations covers of the slide."""
         return Area(self._edges, [_Part(self._nothing, _polygons([declared], self.shape_px))])
+
+    @cached_property
+    def by_runs(self) -> SlideCoverage:
+        """What runs have scanned, without what users declared complete."""
+        return SlideCoverage(self.shape_px, self.scans) if self.declared else self
+
+    @cached_property
+    def completed(self) -> SlideCoverage:
+        """What users declared complete, without what runs have scanned."""
+        return SlideCoverage(self.shape_px, declared=self.declared) if self.scans else self
 
     def of_class(self, class_id: int) -> Area:
         """Return where findings of a class were searched for: by runs whose model knows it, or declared complete."""

@@ -1,7 +1,8 @@
 """Numbers of groups of slides: counts, densities, shares, sizes and rejections, with what they are worth.
 
 Three columns stand beside each other: *raw* is what models found, *reviewed* what is left of it with what users drew,
-*corrected* what is true of it if the findings that nobody judged are like those that somebody did.
+*corrected* what is true of it if the findings that nobody judged are like those that somebody did, with what models
+missed where that can be estimated from areas that were drawn at random.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 
 from microscope_qc.analysis.corrected import corrected
 from microscope_qc.analysis.counts import Density, count_interval, independent, pooled_by_specimen
+from microscope_qc.analysis.recall import Recall, recall, with_missed
 from microscope_qc.analysis.shares import Share, pooled_share
 from microscope_qc.analysis.sizes import pooled_quantiles
 from microscope_qc.analysis.stack import CountedClasses, Stack, TalliedSlide
@@ -23,7 +25,6 @@ from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.wording import plural
 
 NOTHING = "nothing was scanned or declared complete"
-NO_RECALL = "not estimable: no area that the program drew at random was declared complete"
 _NO_SIZE = "the pixel size is not known"
 
 
@@ -155,21 +156,35 @@ def _corrected_column(
 ) -> dict[str, Any]:
     """What is true among all kept findings, and per area among those in it."""
     found = corrected(kept, stack.strata, wanted.places)
+    missed = recall(stack, wanted)
+    if missed.share is not None:
+        unfound = int(stack.unfound[:, 0, list(wanted.places)].sum())
+        found = with_missed(found, stack.strata, wanted.places, unfound=unfound, share=missed.share)
     column: dict[str, Any] = {
         "count": found.count, "count_interval": found.interval and list(found.interval), "unjudged": found.unjudged,
         "judged": found.judged, "per_mm2": None, "interval": None, "reason": found.reason or reason or None,
-        "recall": None, "recall_reason": NO_RECALL,
+        "recall": _recall_json(missed), "recall_reason": missed.reason or None,
     }  # fmt: skip
     if found.count is None or reviewed is None:
         return column
     strata = stack.strata
     if not known.all():
         strata = merged(one.tally.strata for one, here in zip(stack.sections, known, strict=True) if here)
-    there = corrected(reviewed.count, strata[(strata["inside"] >> wanted.level & 1).astype(bool)], wanted.places)
+    strata = strata[(strata["inside"] >> wanted.level & 1).astype(bool)]
+    there = corrected(reviewed.count, strata, wanted.places)
+    if missed.share is not None:
+        unfound = int(stack.unfound[known][:, 1 + wanted.level, list(wanted.places)].sum())
+        there = with_missed(there, strata, wanted.places, unfound=unfound, share=missed.share)
     if there.count is None or there.interval is None:
         return column | {"reason": there.reason}
     low, high = true_density(there.count, there.interval, reviewed)
     return column | {"per_mm2": there.count / reviewed.area_mm2, "interval": [low, high]}
+
+
+def _recall_json(found: Recall) -> dict[str, Any] | None:
+    if found.share is None:
+        return None
+    return _share_json(found.share, "") | {"areas": found.areas}
 
 
 def true_density(count: float, limits: tuple[float, float], reviewed: Density) -> tuple[float, float]:

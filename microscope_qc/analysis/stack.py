@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from microscope_qc.analysis.counts import independent
-from microscope_qc.analysis.tally import ALL, CLASS, EVERY, GROUP, ClassBook, SlideTally, merged
+from microscope_qc.analysis.tally import ALL, CHECKED_DTYPE, CLASS, EVERY, GROUP, ClassBook, SlideTally, merged
 from microscope_qc.core.arrays import Flags, Floats, Ints
 
 
@@ -59,7 +59,7 @@ class Stack:
 
     Attributes
     ----------
-    states, inside, known_inside, raw, raw_inside
+    states, inside, known_inside, raw, raw_inside, unfound
         As in :class:`~microscope_qc.analysis.tally.SlideTally`, with the slides as first axis.
     strata
         What became of what models found, over all slides.
@@ -73,6 +73,7 @@ class Stack:
         self.known_inside = self._together("known_inside", 3, count)
         self.raw = self._together("raw", count)
         self.raw_inside = self._together("raw_inside", 3, count)
+        self.unfound = self._together("unfound", 4, count)
         self.strata = merged(section.tally.strata for section in sections)
         self._searched: dict[tuple[int | str, bool], SearchedOver] = {}
 
@@ -82,6 +83,23 @@ class Stack:
             part = getattr(section.tally, name)
             stacked[number][tuple(map(slice, part.shape))] = part
         return stacked
+
+    @cached_property
+    def checked(self) -> np.ndarray:
+        """What was found in areas that were drawn at random (CHECKED_DTYPE); each has a number of its own."""
+        parts, first = [np.zeros(0, CHECKED_DTYPE)], 0
+        for section in self.sections:
+            mine = section.tally.checked.copy()
+            areas, mine["area"] = np.unique(mine["area"], return_inverse=True)
+            mine["area"] += first
+            first += len(areas)
+            parts.append(mine)
+        return np.concatenate(parts)
+
+    def found_alike(self, places: Sequence[int]) -> bool:
+        """Whether the same models looked for each of these classes at the same confidence, wherever any did."""
+        finders = [section.tally.finders for section in self.sections]
+        return all(len({known[place] for known in finders if place in known}) <= 1 for place in places)
 
     def searched(self, key: int | str, *, in_mm2: bool = True) -> SearchedOver:
         """Return where findings were searched for: by the key of the area, on slides with a pixel size or on all."""

@@ -27,7 +27,15 @@ STRATUM_DTYPE = np.dtype(
     [("model", "i4"), ("label", "i4"), ("band", "i4"), ("outcome", "i4"), ("inside", "u1"), ("count", "i8")]
 )
 """Findings of one model: place of the class that it said, band of confidence, outcome, in which areas (a bit each)."""
+COMPLETE = 8
+"""Bit of ``inside`` beside those of ``CLASS``, ``GROUP`` and ``ALL``: in an area declared complete for the class."""
+CHECKED_DTYPE = np.dtype([("area", "i4"), ("label", "i4"), ("truths", "i8"), ("found", "i8"), ("unjudged", "i8")])
+"""Of an area that was drawn at random and searched, and a class: defects, those that models found, and how many
+findings of its classes nobody judged."""
 _KEY = ("model", "label", "band", "outcome", "inside")
+
+
+Finders = tuple[frozenset[int], float]
 
 
 @dataclass(slots=True)
@@ -104,6 +112,13 @@ class SlideTally:
         Longer side of each kept finding, shape (N,); (0,) without a pixel size.
     strata
         What became of the findings of models (STRATUM_DTYPE).
+    unfound
+        Known findings that no model has, outside of areas that are complete for their class: all, and as ``inside``;
+        shape (4, C).
+    checked
+        What was found in areas that were drawn at random (CHECKED_DTYPE).
+    finders
+        By class: places of the models that scanned for it, and the confidence limit.
     reasons
         Rejected findings by class and reason.
     searched
@@ -122,6 +137,9 @@ class SlideTally:
     kept_known: Flags
     sizes_um: Floats
     strata: np.ndarray
+    unfound: Ints
+    checked: np.ndarray
+    finders: Mapping[int, Finders]
     reasons: Mapping[tuple[int, str], int]
     searched: Mapping[int | str, Searched]
     slide_mm2: float | None
@@ -166,6 +184,8 @@ def tally_slide(
     searched = _Searching(coverage, pixel_size_um, book, {places[cls.id]: cls for cls in classes}, there)
     holds = searched.holding((rows["y0"] + rows["y1"]) / 2, (rows["x0"] + rows["x1"]) / 2)
     inside, label_inside = ([holds(level, of) for level in (CLASS, GROUP, ALL)] for of in (now, label))
+    complete = _complete(rows, now, coverage, places)
+    unfound = kept & users & ~raw & ~complete
     sizes = np.zeros(0) if pixel_size_um is None else size_um(rows, pixel_size_um)[kept]
     return SlideTally(
         states=np.bincount(now * 3 + rows["state"], minlength=3 * count).reshape(count, 3),
@@ -177,7 +197,10 @@ def tally_slide(
         kept_classes=now[kept].astype(np.int16),
         kept_known=users[kept],
         sizes_um=sizes,
-        strata=_strata(rows, found, now, label, raw, models=models, inside=inside),
+        strata=_strata(rows, found, now, label, raw, models=models, inside=inside, complete=complete),
+        unfound=np.array([_per_class(now[unfound & here], count) for here in (unfound, *inside)]),
+        checked=_checked(rows, now, raw, coverage, places),
+        finders=_finders(coverage, places, models, confidence_limit),
         reasons=_reasons(rows, now),
         searched=searched.known,
         slide_mm2=mm2(float(np.prod(coverage.shape_px)), pixel_size_um),
@@ -242,6 +265,7 @@ def _strata(
     *,
     models: Mapping[int, int],
     inside: Sequence[Flags],
+    complete: Flags,
 ) -> np.ndarray:
     """What became of what models found, counted."""
     mine = np.flatnonzero(raw)
@@ -250,8 +274,49 @@ def _strata(
     judged = class_is_users(rows)
     outcome = np.where(rows["state"] == ReviewState.REJECTED, WRONG, np.where(judged, now, UNJUDGED))
     band = np.clip((found["confidence"][mine] * BANDS).astype(np.int64), 0, BANDS - 1)
-    where = inside[CLASS] + 2 * inside[GROUP] + 4 * inside[ALL]
+    where = inside[CLASS] + 2 * inside[GROUP] + 4 * inside[ALL] + COMPLETE * complete
     return _counted([table[found["run_id"][mine]], label[mine], band, outcome[mine], where[mine]])
+
+
+def _complete(rows: np.ndarray, now: Ints, coverage: SlideCoverage, places: Mapping[int, int]) -> Flags:
+    """Which findings lie in an area that a user declared complete for their class."""
+    found = np.zeros(len(rows), bool)
+    for class_id in frozenset[int]().union(*(area.classes for area in coverage.declared)) & places.keys():
+        mine = np.flatnonzero(now == places[class_id])
+        found[mine] = coverage.completed.of_class(class_id).holds(*_centres(rows[mine]))
+    return found
+
+
+def _centres(rows: np.ndarray) -> tuple[Floats, Floats]:
+    return (rows["y0"] + rows["y1"]) / 2, (rows["x0"] + rows["x1"]) / 2
+
+
+def _checked(rows: np.ndarray, now: Ints, raw: Flags, coverage: SlideCoverage, places: Mapping[int, int]) -> np.ndarray:
+    """What was found in areas that were drawn at random, where models have looked for the class."""
+    found = []
+    for area in coverage.declared:
+        if not area.drawn:
+            continue
+        here = coverage.completed.drawn(area).holds(*_centres(rows))
+        mine, own, has = rows[here], now[here], raw[here]
+        users, kept = class_is_users(mine), mine["state"] != ReviewState.REJECTED
+        wanted = [class_id for class_id in sorted(area.classes) if class_id in places]
+        unjudged = int((kept & ~users & np.isin(own, [places[class_id] for class_id in wanted])).sum())
+        for class_id in wanted:
+            truths = kept & users & (own == places[class_id])
+            truths[truths] = coverage.by_runs.of_class(class_id).holds(*_centres(mine[truths]))
+            found.append((area.area_id, places[class_id], truths.sum(), (truths & has).sum(), unjudged))
+    return np.array(found, CHECKED_DTYPE)
+
+
+def _finders(
+    coverage: SlideCoverage, places: Mapping[int, int], models: Mapping[int, int], limit: float
+) -> dict[int, Finders]:
+    found: dict[int, set[int]] = {}
+    for scan in coverage.scans:
+        for class_id in scan.classes & places.keys():
+            found.setdefault(places[class_id], set()).add(models.get(scan.run_id, -1))
+    return {place: (frozenset(known), limit) for place, known in found.items()}
 
 
 def merged(strata: Iterable[np.ndarray]) -> np.ndarray:

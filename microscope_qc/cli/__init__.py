@@ -78,6 +78,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         ),
     },
     "Results": {
+        "severity": ("severity", "how severe findings are, of what that is made, and the profile behind it"),
         "stats": ("reports", "counts and sizes of defects; densities with their areas and intervals"),
         "compare-batches": (
             "batches",

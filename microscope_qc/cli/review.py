@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from microscope_qc.cli.parts import add_json, whole_number
+from microscope_qc.cli.parts import add_json, count, whole_number
 from microscope_qc.core.numbers import rounded
 
 if TYPE_CHECKING:
@@ -49,6 +49,11 @@ def register(subparsers: Commands) -> None:
     which.add_argument("--where", metavar="QUERY", help="which findings are meant")
     which.add_argument("--all", action="store_true", help="all findings are meant")
     parser.add_argument("--hidden", action="store_true", help="also those that do not count")
+    parser.add_argument(
+        "--sample", type=count, metavar="N",
+        help="of these, N that nobody judged, drawn at random in bands of confidence; how many of all of them are true "
+        "is estimated from those that were judged, which a review of the worst first does not allow",
+    )  # fmt: skip
     acts = parser.add_argument_group("actions").add_mutually_exclusive_group()
     acts.add_argument("--confirm", action="store_true", help="they are defects")
     acts.add_argument("--reject", metavar="REASON", help="they are none: false positive, duplicate, ... or a letter")
@@ -87,6 +92,8 @@ def _review(args: argparse.Namespace) -> int:
     with Project.open(args.project, write=acting and not args.dry_run) as project:
         query = None if args.where is None else read_query(project, args.where)
         matches = matching(project, query, hidden=args.hidden)
+        if args.sample is not None:
+            args.estimate, matches = matches.estimate(), matches.sample(args.sample)
         if acting:
             return _act(args, project, matches)
         return _list(args, project, matches)
@@ -150,8 +157,12 @@ def _list(args: argparse.Namespace, project: Project, matches: Matches) -> int:
     codes = {defect.id: defect.code for defect in project.classes}
     listed = [_finding(project, slide, row, codes) for slide, row in islice(matches, limit)]
     if args.json:
-        print_json({**_counts(matches), "action": None, "findings": listed})
+        print_json({**_counts(matches), "action": None, "findings": listed, **_estimate(args)})
         return 0
+    if args.sample is not None:
+        from microscope_qc.analysis.sampling import estimate_words
+
+        print(estimate_words(args.estimate))
     print(things(len(matches), "finding"))
     _print_counts(matches)
     if listed:
@@ -159,6 +170,14 @@ def _list(args: argparse.Namespace, project: Project, matches: Matches) -> int:
     if len(listed) < len(matches):
         print(f"{len(matches) - len(listed)} more are not listed (--limit N lists more).")
     return 0
+
+
+def _estimate(args: argparse.Namespace) -> dict[str, object]:
+    if args.sample is None:
+        return {}
+    found = args.estimate
+    now = {"count": found.now.count, "interval": found.now.interval, "of": found.of, "judged": found.judged}
+    return {"estimate": now if found.judged else None}
 
 
 def _counts(matches: Matches) -> dict[str, object]:

@@ -12,7 +12,7 @@ from microscope_qc.core.composition import amounts_from_json
 from microscope_qc.core.errors import ProjectError
 from microscope_qc.core.outline import Outline
 from microscope_qc.project.deltas import unpack
-from microscope_qc.project.loading import area_content
+from microscope_qc.project.loading import area_content, standard_content
 from microscope_qc.project.schema import DETAILS
 
 
@@ -188,14 +188,15 @@ def _drop_unreadable(connection: Connection) -> str:
 
 
 def _unreadable_areas(connection: Connection) -> list[int]:
-    """Declared areas that cannot be read, or whose classes do not exist."""
+    """Declared areas that cannot be read, or whose classes do not exist; drawn ones may have none."""
     classes = set(connection.execute(text("SELECT id FROM classes")).scalars())
 
-    def read(outline: str, ids: str) -> None:
-        if not area_content(outline, ids)[1] & classes:
+    def read(outline: str, ids: str, drawn: str) -> None:
+        named = area_content(outline, ids)[1]
+        if not named & classes and (named or not drawn):
             raise ValueError("no class that exists")
 
-    return _unreadable_rows(connection, "SELECT id, outline, classes FROM areas", read)
+    return _unreadable_rows(connection, "SELECT id, outline, classes, drawn FROM areas", read)
 
 
 def _look_areas(connection: Connection) -> str | None:
@@ -208,6 +209,22 @@ def _drop_areas(connection: Connection) -> str:
         connection.execute(text("DELETE FROM areas WHERE id = :n"), {"n": number})
     settle_history(connection)
     return "They were removed and count in no density; declare them again."
+
+
+def _unreadable_standards(connection: Connection) -> list[int]:
+    return _unreadable_rows(connection, "SELECT id, data FROM standards", standard_content)
+
+
+def _look_standards(connection: Connection) -> str | None:
+    count = len(_unreadable_standards(connection))
+    return f"{count} profiles of severity, limits of charts or events cannot be read." if count else None
+
+
+def _drop_standards(connection: Connection) -> str:
+    for number in _unreadable_standards(connection):
+        connection.execute(text("DELETE FROM standards WHERE id = :n"), {"n": number})
+    settle_history(connection)
+    return "They were removed; keep them again."
 
 
 def _unreadable_amounts(connection: Connection) -> list[int]:
@@ -384,6 +401,7 @@ CONTENT: list[tuple[Callable[[Connection], str | None], Callable[[Connection], s
         ),
         _drop_run_classes,
     ),
+    (_look_standards, _drop_standards),
     (_look_amounts, _empty_amounts),
     (
         _say(

@@ -24,6 +24,7 @@ class ProjectEvents(SignalGroup):
     registrations_changed = Signal()
     measurements_changed = Signal()
     model_in_use_changed = Signal()
+    standards_changed = Signal()
     history_changed = Signal(object)
     inclusion_changed = Signal()
     areas_changed = Signal()

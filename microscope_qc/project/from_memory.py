@@ -103,10 +103,18 @@ def _records(memory: Memory) -> Iterable[tuple[str, list[Row]]]:
     yield "measurements", [measurement_row(known) for known in memory.measurements]
     yield "measurement_links", [asdict(known) for known in memory.measurement_links]
     yield "model_in_use", [asdict(model) for model in memory.models]
+    yield (
+        "standards",
+        [
+            {**asdict(known), "data": json.dumps(known.data, allow_nan=False, sort_keys=True)}
+            for known in memory.standards
+        ],
+    )
     yield "areas", [
         {
             "id": area.id, "slide_id": area.slide_id, "outline": area.outline.to_json(),
             "classes": json.dumps(sorted(area.class_ids)), "user": area.user, "declared": area.declared,
+            "drawn": area.drawn,
         }
         for area in memory.areas
     ]  # fmt: skip

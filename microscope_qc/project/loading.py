@@ -31,6 +31,7 @@ from microscope_qc.project.records import (
     RunClass,
     RunRecord,
     SlideRecord,
+    Standard,
 )
 from microscope_qc.project.runs.plan import plan_of
 
@@ -260,7 +261,7 @@ def areas(connection: Connection, ids: Collection[int] | None = None) -> list[Ar
     found = []
     for r in _rows(connection, schema.areas, ids):
         with contextlib.suppress(ValueError, RecursionError):  # “check” reports it
-            found.append(AreaRecord(r.id, r.slide_id, *area_content(r.outline, r.classes), r.user, r.declared))
+            found.append(AreaRecord(r.id, r.slide_id, *area_content(r.outline, r.classes), r.user, r.declared, r.drawn))
     return found
 
 
@@ -286,6 +287,29 @@ def run_classes(connection: Connection, ids: Collection[int] | None = None) -> l
     return [
         RunClass(r.id, r.slide_id, r.run_id, r.label, r.class_id) for r in _rows(connection, schema.run_classes, ids)
     ]
+
+
+def standards(connection: Connection, ids: Collection[int] | None = None) -> list[Standard]:
+    """Return what numbers are held against, oldest first: all, or those with ``ids``; unreadable ones are left out."""
+    found = []
+    for r in _rows(connection, schema.standards, ids):
+        with contextlib.suppress(ValueError, RecursionError):  # “check” reports it
+            found.append(Standard(r.id, r.kind, r.name, standard_content(r.data), r.user, r.kept))
+    return found
+
+
+def standard_content(data: str) -> dict[str, Any]:
+    """What is stored of a standard.
+
+    Raises
+    ------
+    ValueError
+        When it cannot be read.
+    """
+    found = json.loads(data)
+    if not isinstance(found, dict):
+        raise ValueError("no object")
+    return found
 
 
 def models_in_use(connection: Connection, ids: Collection[int] | None = None) -> list[ModelInUse]:

@@ -29,6 +29,7 @@ from microscope_qc.project.records import (
     RunClass,
     RunRecord,
     SlideRecord,
+    Standard,
 )
 
 _MOST_RENEWED = 500
@@ -108,6 +109,7 @@ class Memory:
         self.areas: Records[AreaRecord] = Records()
         self.run_classes: Records[RunClass] = Records()
         self.models: Records[ModelInUse] = Records()
+        self.standards: Records[Standard] = Records()
         self.inclusion = Inclusion()
         self.settings: dict[str, Any] = {}
         self.filter = BoxFilter()
@@ -132,6 +134,7 @@ class Memory:
             "measurements": (self.measurements, loading.measurements),
             "measurement_links": (self.measurement_links, loading.measurement_links),
             "model_in_use": (self.models, loading.models_in_use),
+            "standards": (self.standards, loading.standards),
         }
 
     def load(self, connection: Connection) -> None:

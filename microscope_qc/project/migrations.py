@@ -117,6 +117,15 @@ def _measurements(connection: Connection) -> None:
     compositions_to_measurements(connection)
 
 
+def _random_areas_and_standards(connection: Connection) -> None:
+    for statement in (
+        "ALTER TABLE areas ADD COLUMN drawn VARCHAR DEFAULT '' NOT NULL",
+        "CREATE TABLE standards (id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, kind VARCHAR NOT NULL, "
+        "name VARCHAR NOT NULL, data VARCHAR NOT NULL, user VARCHAR NOT NULL, kept VARCHAR NOT NULL)",
+    ):
+        connection.exec_driver_sql(statement)
+
+
 STEPS: dict[int, Callable[[Connection], None]] = {
     1: _attributes_outlines_and_trail,
     2: _inclusion_areas_and_run_classes,
@@ -124,6 +133,7 @@ STEPS: dict[int, Callable[[Connection], None]] = {
     4: _orientation,
     5: _model_in_use,
     6: _measurements,
+    7: _random_areas_and_standards,
 }
 """``STEPS[n]`` turns the tables of version n into those of version n + 1."""
 

@@ -35,6 +35,7 @@ from microscope_qc.project.parts.registrations import Registrations
 from microscope_qc.project.parts.runs import Runs
 from microscope_qc.project.parts.settings import StoredSettings
 from microscope_qc.project.parts.slides import Slides
+from microscope_qc.project.parts.standards import Standards
 from microscope_qc.project.parts.tables import Tables
 from microscope_qc.project.scenes import SceneFacts, read_facts
 from microscope_qc.project.store import Store
@@ -62,6 +63,7 @@ class Project:
         self.history = History(store)
         self.inclusion = InclusionPart(store)
         self.models = ModelInUsePart(store)
+        self.standards = Standards(store)
         self.slides = Slides(store)
         self.fields = Fields(store, self.slides)
         tables = Tables(store, self.slides)

@@ -104,7 +104,11 @@ class MeasurementLink:
 
 @dataclass(frozen=True, slots=True)
 class AreaRecord:
-    """An area that a user declared complete: every defect of ``class_ids`` within ``outline`` is marked."""
+    """An area that a user declared complete: every defect of ``class_ids`` within ``outline`` is marked.
+
+    ``drawn`` is when the program drew it at random ("" of an outline of a user). Before such an area was searched it
+    has no classes, and ``user`` and ``declared`` are empty.
+    """
 
     id: int
     slide_id: int
@@ -112,6 +116,19 @@ class AreaRecord:
     class_ids: frozenset[int]
     user: str
     declared: str
+    drawn: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Standard:
+    """What a user fixed to hold numbers against, by kind and name; ``kept`` is when."""
+
+    id: int
+    kind: str
+    name: str
+    data: dict[str, Any]
+    user: str
+    kept: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from sqlalchemy import (
     Table,
 )
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 """Rises by one with every change of the tables; the step goes into :data:`microscope_qc.project.migrations.STEPS`."""
 
 metadata = MetaData()
@@ -158,7 +158,8 @@ model_in_use = Table(
     Column("inside_project", Boolean, nullable=False),
 )
 
-# what a user declared complete: every defect of these classes in the outline is marked
+# What a user declared complete: every defect of these classes in the outline is marked. Of an area that was drawn at
+# random by the program and not searched yet there are no classes, and nobody declared it.
 areas = Table(
     "areas",
     metadata,
@@ -168,6 +169,20 @@ areas = Table(
     Column("classes", String, nullable=False),  # JSON list of class ids
     Column("user", String, nullable=False),
     Column("declared", String, nullable=False),
+    Column("drawn", String, nullable=False, server_default=""),  # when it was drawn at random; "" of a user's outline
+    sqlite_autoincrement=True,
+)
+
+# what numbers are held against: profiles of severity, limits of control charts, and events on them
+standards = Table(
+    "standards",
+    metadata,
+    _id(),
+    Column("kind", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("data", String, nullable=False),  # JSON
+    Column("user", String, nullable=False),
+    Column("kept", String, nullable=False),
     sqlite_autoincrement=True,
 )
 

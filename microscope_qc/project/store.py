@@ -36,6 +36,7 @@ _SIGNAL_OF = {
     "measurements": "measurements_changed",
     "measurement_links": "measurements_changed",
     "model_in_use": "model_in_use_changed",
+    "standards": "standards_changed",
 }
 
 

@@ -35,6 +35,8 @@ SINCE = {
     "view.areas",
     "areas.open",
 }
+SINCE |= {"review.severity"}
+SINCE |= {"area.draw", "area.next", "area.searched"}
 SINCE |= {"plane.next", "plane.previous", "channel.next", "channel.previous", "channel.all"}
 SINCE |= {"file.open_folder", "file.add_folder"}
 SINCE |= {"slide.rename", "slide.folder", "slide.locate"}
@@ -63,8 +65,8 @@ LAYOUT = {
     "Slide": "pixel_size info rename folder accept locate convert - next previous"
     " - fields names_fields import_fields export_fields - remove",
     "Detect": "open",
-    "Review": "confirm reject unreview choose similar explain composition - next previous note Work over Class"
-    " - area slide view - open",
+    "Review": "confirm reject unreview choose similar explain composition severity - next previous note Work over Class"
+    " - area slide view - draw next searched - open",
     "Review/Work over": "slide selected all",
     "Review/Class": " ".join(CLASS_KEYS),
     "SEM": "open import_edx edx_rules",

@@ -13,7 +13,12 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
 from microscope_qc.core.boxes import ReviewState
+from microscope_qc.core.errors import InputError
+from microscope_qc.core.geometry import Region, TileGrid
+from microscope_qc.core.merge import CANDIDATE_DTYPE
 from microscope_qc.project import Project
+from microscope_qc.project.runs.journal import JournalWriter
+from microscope_qc.project.runs.plan import RunPlan
 
 if TYPE_CHECKING:
     from pytestqt.qtbot import QtBot
@@ -283,3 +288,52 @@ def test_reading_only_nothing_can_be_declared(window: MainWindow, project: Proje
         assert window.session.tool == "select"
         assert "Read only" in window.book.why_not(window.book.table["tool.area"])
     window.session.set_project(None)
+
+
+def scan_all(project: Project) -> None:
+    """A finished run of a model over the whole first slide."""
+    region, slide = Region(0, 0, *SHAPE), project.slides[0].id
+    plan = RunPlan(model="m", model_name="m", region=region, tile_px=400, overlap_px=0, classes=("ACP",))
+    run = project.runs.start(slide, plan)
+    project.runs.know_classes(run.id, {0: project.classes[0].id})
+    writer = JournalWriter(run.folder)
+    for tile in range(len(TileGrid(region, 400, 0))):
+        writer.tile(tile, np.zeros(0, CANDIDATE_DTYPE))
+    writer.close()
+    project.runs.finish(run.id, "finished")
+
+
+def test_areas_drawn_at_random_are_visited_and_searched_one_after_the_other(
+    window: MainWindow, project: Project, qtbot: QtBot
+) -> None:
+    session, declaring = window.session, window.session.declaring
+    with pytest.raises(InputError, match="No model has scanned"):
+        window.book.trigger("area.draw")
+    scan_all(project)
+    window.book.trigger("area.draw")
+    qtbot.waitUntil(lambda: len(project.areas) > 0, timeout=60_000)
+    drawn = list(project.areas)
+    assert len(drawn) > 2 and "drawn at random" in window.toast.text and declaring.to_search == drawn[0]
+    assert project.history.undo_title == f"Draw {len(drawn)} areas of S1 at random"
+    y0, x0, y1, x1 = window.canvas.view.bounds
+    top, left, bottom, right = drawn[0].outline.bounds
+    assert y0 <= top and x0 <= left and y1 >= bottom and x1 >= right, "the first one is in sight"
+    window.book.trigger("area.next")
+    assert declaring.to_search == drawn[1]
+    unjudged = session.table.rows["state"] == ReviewState.UNREVIEWED
+    session.judging.confirm(session.table.rows["id"][unjudged])
+    window.book.trigger("area.searched")
+    assert project.areas.by_id(drawn[1].id).class_ids == {item.id for item in session.classes}
+    assert declaring.to_search == drawn[2], "it goes on to the next one"
+    press(window, KEY.Key_Z, CTRL)
+    assert project.areas.by_id(drawn[1].id) == drawn[1]
+
+
+def test_a_searched_area_with_findings_that_nobody_judged_says_when_it_counts(
+    window: MainWindow, project: Project, qtbot: QtBot
+) -> None:
+    (area,) = project.areas.add_drawn([(project.slides[0].id, Region(250, 50, 450, 650))])
+    window.session.declaring.go_to(area)
+    window.book.trigger("area.searched")
+    assert "It counts when 4 findings in it are judged, too." in window.toast.text
+    assert "Go to an area" in window.book.why_not(window.book.table["area.searched"])

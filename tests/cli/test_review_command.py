@@ -43,6 +43,19 @@ def test_without_an_action_matches_are_listed_and_nothing_is_changed(cell, told)
     assert steps(cell) == before
 
 
+def test_a_random_sample_is_listed_and_judged_and_tells_of_the_others(cell, told):
+    every = told("review", cell, "--all")["matching"]
+    listed = told("review", cell, "--all", "--sample", 2)
+    numbers = [found["number"] for found in listed["findings"]]
+    assert len(numbers) == 2 and {found["state"] for found in listed["findings"]} == {"unreviewed"}
+    done = told("review", cell, "--all", "--sample", 2, "--confirm")
+    assert done["changed"] == 2 and {rows(path=cell)[n]["state"] for n in numbers if n in rows(cell)} <= {"1"}
+    again = told("review", cell, "--all", "--sample", 100)
+    assert not {found["number"] for found in again["findings"]} & set(numbers)
+    assert again["estimate"]["of"] == every and again["estimate"]["interval"][1] <= every
+    assert f"of {every} findings are true" in told("review", cell, "--all", "--sample", 1, text=True)
+
+
 @pytest.mark.parametrize("query", ["number=4", "number=#4", "#4", "#4 class=CRK"])
 def test_a_finding_is_meant_by_its_number(cell, told, query):
     listed = told("review", cell, "--where", query)

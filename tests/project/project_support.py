@@ -13,15 +13,17 @@ from sqlalchemy import select
 from microscope_qc.core.boxes import BOX_DTYPE, ReviewState, make_rows
 from microscope_qc.core.composition import Amount
 from microscope_qc.core.errors import ProjectError
+from microscope_qc.core.geometry import Region
 from microscope_qc.core.outline import Outline
 from microscope_qc.project import EdxMeasurement, Project, schema
 from microscope_qc.project.loading import measurement_row
+from microscope_qc.project.parts.standards import CHART, EVENT, SEVERITY
 from microscope_qc.project.runs.plan import RunPlan
 
 CONTENT = (
     "fields",
     "slides", "classes", "boxes", "opinions", "attributes", "outlines", "inclusion", "areas", "runs", "run_classes",
-    "marks", "registrations", "model_in_use", "measurements", "measurement_links",
+    "marks", "registrations", "model_in_use", "measurements", "measurement_links", "standards",
 )  # fmt: skip
 
 
@@ -58,6 +60,9 @@ def stored(project: Project) -> dict[str, dict[int, dict[str, Any]]]:
     result["boxes"] = {n: row for n, row in result["boxes"].items() if row["flags"] or row["state"] or n in said}
     for row in result["areas"].values():
         row.pop("declared")  # a time: it differs where the same is done on a copy
+        row["drawn"] = bool(row["drawn"])
+    for row in result["standards"].values():
+        row.pop("kept")
     return result
 
 
@@ -93,6 +98,9 @@ def assert_memory_is_stored(project: Project) -> None:
     assert model is None or project.models.current.name == model["name"]
     assert {area.id: (area.slide_id, area.outline.to_json(), sorted(area.class_ids)) for area in project.areas} == {
         n: (row["slide_id"], row["outline"], json.loads(row["classes"])) for n, row in in_database["areas"].items()
+    }
+    assert {known.id: (known.kind, known.name, known.data) for known in project.standards} == {
+        n: (row["kind"], row["name"], json.loads(row["data"])) for n, row in in_database["standards"].items()
     }
     assert [measurement_row(known) for known in project.measurements] == list(in_database["measurements"].values())
     assert {n: (link.finding_id, link.slide_id) for n, link in project.measurements.links.items()} == {
@@ -165,13 +173,17 @@ def edit_at_random(project: Project, rng: random.Random) -> None:
     slide = rng.choice(project.slides)
     ids = project.boxes.table(slide.id).rows["id"].tolist()
     kinds = ["add", "add", "detect", "undo", "redo", "mark", "class", "order", "size", "limit", "declare", "specimen"]
-    kinds += ["model", "measure"]
+    kinds += ["model", "measure", "draw", "standard"]
     if ids:
         kinds += ["move", "judge", "relabel", "delete", "note", "describe", "outline", "copy"]
     if project.measurements:
         kinds += ["link", "unlink", "forget measurement"]
     if project.areas:
         kinds.append("withdraw")
+    if project.standards:
+        kinds.append("forget standard")
+    if any(area.drawn for area in project.areas):
+        kinds.append("search")
     if project.runs:
         kinds += ["find", "find", "switch", "forget"]
     if len(project.classes) > 3:
@@ -231,6 +243,15 @@ def edit_at_random(project: Project, rng: random.Random) -> None:
         y, x = rng.random() * 60, rng.random() * 100
         wanted = rng.choice([None, [rng.choice(project.classes).id]])
         project.areas.declare(slide.id, [(y, x), (y, x + 9), (y + rng.random() * 9, x)], wanted)
+    elif kind == "draw":
+        corner = rng.randint(0, 50)
+        project.areas.add_drawn([(one.id, Region(corner, 0, corner + 9, 9)) for one in project.slides])
+    elif kind == "standard":
+        project.standards.keep(rng.choice([SEVERITY, CHART, EVENT]), rng.choice(["", "Ü"]), {"limit": rng.random()})
+    elif kind == "forget standard":
+        project.standards.remove(rng.choice(project.standards).id)
+    elif kind == "search":
+        project.areas.searched(rng.choice([area for area in project.areas if area.drawn]).id)
     elif kind == "withdraw":
         project.areas.remove(rng.choice(project.areas).id)
     elif kind == "describe":

@@ -183,6 +183,43 @@ def test_a_slide_is_removed_with_its_areas_and_runs(project: Project) -> None:
     assert_memory_is_stored(project)
 
 
+def test_areas_drawn_at_random_are_searched_one_by_one_and_undone(project: Project) -> None:
+    slides = [slide.id for slide in project.slides[:2]]
+    drawn = project.areas.add_drawn([(number, Region(2, 3, 22, 23)) for number in slides])
+    assert project.history.undo_title == "Draw 2 areas of 2 slides at random"
+    assert all(area.drawn and not (area.class_ids or area.user or area.declared) for area in drawn)
+    assert drawn[0].outline.bounds == (2, 3, 22, 23) and project.check() == []
+    now = project.areas.searched(drawn[0].id, [1, 2])
+    assert now.class_ids == {1, 2} and now.user and now.declared and now.drawn == drawn[0].drawn
+    assert project.history.undo_title.endswith(", drawn at random, complete for ACP, AOP")
+    project.classes.delete(1)
+    project.classes.delete(2)
+    assert project.areas.by_id(now.id) == drawn[0], "it is complete for nothing: it is to be searched again"
+    project.history.undo()
+    project.history.undo()
+    assert project.areas.by_id(now.id) == now
+    project.areas.remove(now.id)
+    assert project.areas.by_id(now.id) == drawn[0]
+    project.areas.remove(now.id)
+    assert list(project.areas) == drawn[1:]
+    project.history.undo()
+    project.history.undo()
+    assert list(project.areas) == [now, drawn[1]]
+    project.close()
+    with Project.open(project.path) as again:
+        assert list(again.areas) == [now, drawn[1]] and again.check() == []
+        assert_memory_is_stored(again)
+        mine = again.areas.declare(slides[0], SQUARE)
+        with pytest.raises(InputError, match="not drawn at random"):
+            again.areas.searched(mine.id)
+        with pytest.raises(InputError, match="at least one class"):
+            again.areas.searched(now.id, [])
+        with pytest.raises(InputError, match="No area"):
+            again.areas.add_drawn([])
+        with pytest.raises(InputError):
+            again.areas.add_drawn([(99, Region(0, 0, 1, 1))])
+
+
 # -- classes of runs -------------------------------------------------------------------------------------------------
 
 
@@ -239,6 +276,7 @@ def as_version_2(project: Project) -> None:
             "model_in_use",
             "measurement_links",
             "measurements",
+            "standards",
         ):
             connection.execute(f"DROP TABLE {table}")
         connection.execute("DROP TABLE opinions")

@@ -41,7 +41,7 @@ class AppSettings(BaseModel):
     legend_folded: bool | None = None  # None: where it would cover much of the canvas
     declared_areas: bool = True  # outlined on the canvas
     position_unit: str = ""  # of the dialog that goes to a position
-    stage_order: Literal["short", "worst", "number"] = "short"  # of the travel list
+    stage_order: Literal["short", "worst", "severity", "number"] = "short"  # of the travel list
     stage_unit: Literal["mm", "um"] = "mm"  # of coordinate tables and drive sheet
     edx_sites: str = USUAL_PATTERN  # how labels of EDX spectra name sites and points
     edx_columns: dict[str, dict[str, Any]] = Field(default_factory=dict)  # layout of a table -> what its columns hold

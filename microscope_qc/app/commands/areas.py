@@ -34,6 +34,26 @@ def _declare_view(context: Context) -> None:
     context.session.declaring.declare_view(context.canvas.view.bounds)
 
 
+def _draw(context: Context) -> None:
+    context.session.declaring.draw()
+
+
+def _next_to_search(context: Context) -> None:
+    context.navigator.show_canvas()
+    context.session.declaring.go_to_next()
+
+
+def _searched(context: Context) -> None:
+    area = context.session.declaring.to_search
+    if area is not None:
+        context.session.declaring.searched(area)
+
+
+def _to_search(context: Context) -> str:
+    picked = context.session.declaring.to_search is not None
+    return writing_slide(context) or ("" if picked else "Go to an area that was drawn at random first.")
+
+
 def _with_view(context: Context) -> str:
     return writing_slide(context) or ("" if context.canvas.isVisible() else "Go to the slide first.")
 
@@ -86,6 +106,38 @@ ACTIONS = (
         when=_with_view,
         group=3,
         tooltip="For the classes chosen in the tool; undo takes it back",
+    ),
+    Action(
+        "area.draw",
+        "Draw areas to search at random",
+        "Review",
+        _draw,
+        (),
+        "dice-multiple-outline",
+        when=writing_slide,
+        group=4,
+        tooltip="Ten squares where models scanned: what they missed there says how much they miss",
+    ),
+    Action(
+        "area.next",
+        "Next area to search",
+        "Review",
+        _next_to_search,
+        (),
+        "skip-next-outline",
+        when=with_slide,
+        group=4,
+    ),
+    Action(
+        "area.searched",
+        "This area is searched",
+        "Review",
+        _searched,
+        (),
+        "check-all",
+        when=_to_search,
+        group=4,
+        tooltip="Every defect of the classes chosen in the tool is marked in the area that was drawn at random",
     ),
     Action(
         "view.areas",

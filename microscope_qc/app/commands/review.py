@@ -64,6 +64,12 @@ def _take_measured_class(context: Context) -> None:
     context.session.judging.take_measured_class(context.session.selection.ids)
 
 
+def _severity(context: Context) -> None:
+    from microscope_qc.app.dialogs.severity import SeverityDialog
+
+    SeverityDialog(context.session, context.jobs, context.navigator.window).exec()
+
+
 def _next(context: Context) -> None:
     context.session.navigation.next()
 
@@ -170,6 +176,15 @@ ACTIONS = (
         "flask-outline",
         when=selected,
         tooltip="Gives the class that the rules propose for what EDX measured; the card says why",
+    ),
+    Action(
+        "review.severity",
+        "Severity…",
+        "Review",
+        _severity,
+        icon="alert-octagon-outline",
+        when=with_project,
+        tooltip="Weights and limits that “Most severe first” goes by",
     ),
     Action(
         "review.next",

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistentModelIndex, Qt, QTimer, Signal
 
 from microscope_qc.app.base.newest import NewestWork
 from microscope_qc.app.session.merged import PixelSizes
-from microscope_qc.app.session.orders import ORDERS, Columns, columns_of, order_rows
+from microscope_qc.app.session.orders import ORDERS, Columns, SeverityChoice, columns_of, order_rows
 from microscope_qc.app.session.places import Places
 from microscope_qc.app.session.state import SessionState
-from microscope_qc.core.boxes import BoxChange
+from microscope_qc.core.boxes import BoxChange, FindingFlag, ReviewState
 from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.wording import tooltip
+
+if TYPE_CHECKING:
+    from microscope_qc.analysis.sampling import SampleEstimate
 
 Index = QModelIndex | QPersistentModelIndex
 NOWHERE = QModelIndex()
@@ -65,6 +69,7 @@ class FindingModel(QAbstractListModel):
         session.filter_changed.connect(self.sort_again)
         session.classes_changed.connect(self.sort_again)
         session.scoped.changed.connect(self._on_boxes_changed)
+        session.standards_changed.connect(self._on_standards_changed)
         self._on_project_changed()
         self.sort_again()
 
@@ -127,6 +132,15 @@ class FindingModel(QAbstractListModel):
         if self._rows is None or len(self._rows) != len(self._places):
             self._rows = table.rows_of(self._places.sorted())
         return table.states[self._rows]
+
+    def estimate(self) -> SampleEstimate:
+        """How many of the findings in the list are true, from those that were judged."""
+        from microscope_qc.analysis.sampling import sample_estimate
+
+        states, table = self.states(), self._session.scoped.table
+        users = (table.flags[self._rows] & np.uint8(FindingFlag.DRAWN | FindingFlag.CLASS)) != 0
+        known = users | (states != ReviewState.UNREVIEWED)
+        return sample_estimate(table.confidences[self._rows], known, states != ReviewState.REJECTED)
 
     def rows_of(self, ids: np.ndarray) -> np.ndarray:
         """Sorted positions on screen of some findings; those not shown are left out."""
@@ -192,11 +206,11 @@ class FindingModel(QAbstractListModel):
             return
         started = time.thread_time()
         columns, name, mask = self._columns(), self._order, mask.copy()
-        classes, sizes = list(self._classes.values()), self._session.scoped.known_sizes
+        classes, sizes, severity = list(self._classes.values()), self._session.scoped.known_sizes, self._severity()
 
         def work() -> tuple[Places, float]:
             begun = time.perf_counter()
-            return sorted_places(columns, mask, name, classes, sizes), time.perf_counter() - begun
+            return sorted_places(columns, mask, name, classes, sizes, severity), time.perf_counter() - begun
 
         self._work.ask("sort", work, self._on_sorted)
         # the window's own part takes at most a tenth of the time, however many findings there are
@@ -216,8 +230,18 @@ class FindingModel(QAbstractListModel):
         self._work.forget("sort")
         self._came.clear()
         scoped, classes = self._session.scoped, list(self._classes.values())
-        places = sorted_places(self._columns(), scoped.shown.mask(), self._order, classes, scoped.known_sizes)
-        self._take(places)
+        mask, sizes = scoped.shown.mask(), scoped.known_sizes
+        self._take(sorted_places(self._columns(), mask, self._order, classes, sizes, self._severity()))
+
+    def _severity(self) -> SeverityChoice | None:
+        """How severities are worked out, where the order is by them."""
+        project, scoped = self._session.project, self._session.scoped
+        if self._order != "severity" or project is None:
+            return None
+        from microscope_qc.workflows.review.severity import anomalies, profile_of
+
+        counted = scoped.shown.counted() & (scoped.table.states != ReviewState.REJECTED)
+        return SeverityChoice(profile_of(project), counted, partial(anomalies, project))
 
     def _columns(self) -> Columns:
         scoped = self._session.scoped
@@ -257,6 +281,10 @@ class FindingModel(QAbstractListModel):
         wanted = project.settings.get("gallery_order", "worst") if project is not None else "worst"
         self._order = wanted if wanted in ORDERS else "worst"
         self.order_changed.emit()
+
+    def _on_standards_changed(self) -> None:
+        if self._order == "severity":
+            self.sort_again()
 
     def _on_slides_changed(self) -> None:
         if self._session.scoped.known_sizes != self._sizes:  # the order and the filter go by sizes in µm
@@ -341,9 +369,19 @@ class FindingModel(QAbstractListModel):
 
 
 def sorted_places(
-    columns: Columns, mask: np.ndarray, name: str, classes: list[DefectClass], sizes: PixelSizes
+    columns: Columns,
+    mask: np.ndarray,
+    name: str,
+    classes: list[DefectClass],
+    sizes: PixelSizes,
+    severity: SeverityChoice | None = None,
 ) -> Places:
     """The shown boxes in the order called ``name`` (any thread)."""
+    if severity is not None:  # hidden ones crowd the others, too
+        slides = columns.get("slide")
+        size = sizes.of(np.zeros(0, np.int64) if slides is None else slides)
+        order = order_rows(columns, name, classes=classes, pixel_size_um=size, slides=slides, severity=severity)
+        return Places(columns["id"][order[mask[order]]])
     shown = columns if mask.all() else {column: values[mask] for column, values in columns.items()}
     slides = shown.get("slide")
     size = sizes.of(np.zeros(0, np.int64) if slides is None else slides)

@@ -1,4 +1,7 @@
-"""Areas that users declared complete: their outline, for which classes, by whom and when."""
+"""Areas that users declared complete: their outline, for which classes, by whom and when.
+
+Some of them the program drew at random, to be searched: what a model missed there is missed elsewhere, too.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from microscope_qc.core.arrays import Floats
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.outline import Outline
+from microscope_qc.core.wording import things
 from microscope_qc.project.deltas import Delta
 from microscope_qc.project.owner import now, user_name
 from microscope_qc.project.parts.sequence import RecordPart
@@ -21,6 +25,7 @@ from microscope_qc.project.store import Store
 
 _NAMED = 6
 """Classes that the history names; more are only counted."""
+_NOT_SEARCHED = {"classes": "[]", "user": "", "declared": ""}
 
 
 class Areas(RecordPart[AreaRecord]):
@@ -61,13 +66,7 @@ class Areas(RecordPart[AreaRecord]):
         self._store.require_writable()
         slide = self._slides.by_id(slide_id)
         shape = _outline(outline, slide)
-        known = [defect.id for defect in self._store.memory.classes]
-        wanted = sorted(set(known if class_ids is None else map(int, class_ids)))
-        unknown = [number for number in wanted if number not in known]
-        if unknown:
-            raise InputError(f"There is no class {unknown[0]} in {self._store.name}.")
-        if not wanted:
-            raise InputError("An area is complete for at least one class.", hint="Make or choose a class first.")
+        wanted = self._wanted(class_ids)
         number = self._store.next_id("areas")
         row = {
             "id": number,
@@ -76,17 +75,82 @@ class Areas(RecordPart[AreaRecord]):
             "classes": json.dumps(wanted),
             "user": user_name(),
             "declared": now(),
+            "drawn": "",
         }
         title = f"Declare an area of {slide.name} complete for {self._words(wanted)}"
         self._store.commit(title, [Delta.inserted("areas", [row])], slide_id=slide_id)
         return self.by_id(number)
 
-    def remove(self, area_id: int) -> None:
-        """Take a declaration back (undoable)."""
+    def add_drawn(self, places: Sequence[tuple[int, Region]]) -> list[AreaRecord]:
+        """Keep areas that the program drew at random, to be searched (undoable as one step).
+
+        Parameters
+        ----------
+        places
+            Slide and rectangle of each; see :func:`microscope_qc.workflows.detection.random_areas.draw_areas`.
+
+        Raises
+        ------
+        InputError
+            When there is none, no such slide, or a rectangle encloses nothing of its slide.
+        """
         self._store.require_writable()
-        row = self._row(area_id)
-        title = f"Remove the declared area {area_id} of {self._slides.by_id(row['slide_id']).name}"
-        self._store.commit(title, [Delta.deleted("areas", [row])], slide_id=row["slide_id"])
+        if not places:
+            raise InputError("No area was drawn.")
+        slides = {number: self._slides.by_id(number) for number, _ in places}
+        first, drawn = self._store.next_id("areas"), now()
+        numbers = range(first, first + len(places))
+        rows = [
+            {
+                "id": number, "slide_id": slide_id, "outline": _outline(region, slides[slide_id]).to_json(),
+                "classes": "[]", "user": "", "declared": "", "drawn": drawn,
+            }
+            for number, (slide_id, region) in zip(numbers, places, strict=True)
+        ]  # fmt: skip
+        only = next(iter(slides)) if len(slides) == 1 else None
+        where = slides[only].name if only is not None else things(len(slides), "slide")
+        title = f"Draw {things(len(rows), 'area')} of {where} at random"
+        self._store.commit(title, [Delta.inserted("areas", rows)], slide_id=only)
+        return [self.by_id(number) for number in numbers]
+
+    def searched(self, area_id: int, class_ids: Iterable[int] | None = None) -> AreaRecord:
+        """Declare an area that was drawn at random complete: every defect of these classes in it is marked (undoable).
+
+        Parameters
+        ----------
+        class_ids
+            None for all classes that the project has now, without those made later.
+
+        Raises
+        ------
+        InputError
+            When there is no such area or class, no class at all, or a user outlined the area.
+        """
+        self._store.require_writable()
+        area, wanted = self.by_id(area_id), self._wanted(class_ids)
+        if not area.drawn:
+            raise InputError(f"Area {area_id} was not drawn at random.", hint="It is declared complete already.")
+        new = {"classes": json.dumps(wanted), "user": user_name(), "declared": now()}
+        slide = self._slides.by_id(area.slide_id)
+        title = f"Declare the area {area_id} of {slide.name}, drawn at random, complete for {self._words(wanted)}"
+        self._store.commit(title, [Delta.edited("areas", self._row(area_id), new)], slide_id=slide.id)
+        return self.by_id(area_id)
+
+    def remove(self, area_id: int) -> None:
+        """Take a declaration back (undoable); an area that was drawn at random stays, to be searched again.
+
+        Removing one that was not searched takes it away.
+        """
+        self._store.require_writable()
+        row, area = self._row(area_id), self.by_id(area_id)
+        name = self._slides.by_id(area.slide_id).name
+        if area.drawn and area.class_ids:
+            title = f"Take back that the area {area_id} of {name}, drawn at random, was searched"
+            delta = Delta.edited("areas", row, _NOT_SEARCHED)
+        else:
+            title = f"Remove the {'drawn' if area.drawn else 'declared'} area {area_id} of {name}"
+            delta = Delta.deleted("areas", [row])
+        self._store.commit(title, [delta], slide_id=area.slide_id)
 
     def following(self, moved: Mapping[int, int | None]) -> list[Delta]:
         """Deltas for classes that are deleted: an area is complete for the class that replaces them, or for one less.
@@ -104,9 +168,21 @@ class Areas(RecordPart[AreaRecord]):
             left = {now for number in area.class_ids if (now := moved.get(number, number)) is not None}
             if left:
                 deltas.append(Delta.edited("areas", row, {"classes": json.dumps(sorted(left))}))
+            elif area.drawn:
+                deltas.append(Delta.edited("areas", row, _NOT_SEARCHED))
             else:
                 deltas.append(Delta.deleted("areas", [row]))
         return deltas
+
+    def _wanted(self, class_ids: Iterable[int] | None) -> list[int]:
+        known = [defect.id for defect in self._store.memory.classes]
+        wanted = sorted(set(known if class_ids is None else map(int, class_ids)))
+        unknown = [number for number in wanted if number not in known]
+        if unknown:
+            raise InputError(f"There is no class {unknown[0]} in {self._store.name}.")
+        if not wanted:
+            raise InputError("An area is complete for at least one class.", hint="Make or choose a class first.")
+        return wanted
 
     def _words(self, class_ids: Sequence[int]) -> str:
         classes = self._store.memory.classes

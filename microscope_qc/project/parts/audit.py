@@ -29,7 +29,7 @@ _NOUNS = {
     "boxes": "box", "classes": "class", "slides": "slide", "fields": "field", "marks": "mark",
     "registrations": "alignment", "runs": "run", "areas": "declared area", "run_classes": "label of a run",
     "attributes": "attributes of box", "outlines": "outline of box", "opinions": "opinion",
-    "measurements": "measurement", "measurement_links": "link of a measurement",
+    "measurements": "measurement", "measurement_links": "link of a measurement", "standards": "standard",
 }  # fmt: skip
 _THE_ONLY = {"inclusion": "confidence limit", "model_in_use": "model in use"}
 _LONGEST_CELL = 4000

@@ -87,6 +87,14 @@ class Attributes(_Details):
             known[slide_id] = {number: _text_of(found) for number, found in self.of_slide(slide_id).items()}
         return known[slide_id]
 
+    def having(self, attribute: str) -> dict[int, Any]:
+        """Return the value of an attribute of all boxes of the project that have it, by box id."""
+        with self._store.database.reading() as connection:
+            found = connection.execute("SELECT id, data FROM attributes WHERE instr(data, ?)", (json.dumps(attribute),))
+            texts = found.fetchall()
+        known = {number: fields_from_json(text) for number, text in texts}
+        return {number: values[attribute] for number, values in known.items() if attribute in values}
+
     def edit(self, ids: Ids, changes: Mapping[str, Any], *, title: str = "") -> None:
         """Set attributes of boxes, each to a JSON value; None removes an attribute.
 

@@ -178,7 +178,7 @@ class AreaSources:
     runs
         The shown runs, oldest first, with the ids of the classes that their models know.
     declared
-        Areas that users declared complete, oldest first.
+        Areas that users declared complete, oldest first; none that is still to be searched.
     """
 
     slide: SlideRecord
@@ -190,7 +190,8 @@ def area_sources(project: Project, slide_id: int) -> AreaSources:
     """Collect what the project knows; nothing is read from the disk."""
     runs = [run for run in project.runs if run.slide_id == slide_id and run.shown]
     known = tuple((run, frozenset(project.runs.classes_of(run.id).values())) for run in runs)
-    return AreaSources(project.slides.by_id(slide_id), known, tuple(project.areas.of(slide_id)))
+    declared = tuple(area for area in project.areas.of(slide_id) if area.class_ids)
+    return AreaSources(project.slides.by_id(slide_id), known, declared)
 
 
 def all_area_sources(project: Project) -> list[AreaSources]:
@@ -204,6 +205,8 @@ def all_area_sources(project: Project) -> list[AreaSources]:
     for known in project.runs.labels:
         classes.setdefault(known.run_id, set()).add(known.class_id)
     for area in project.areas:
+        if not area.class_ids:  # drawn at random and not searched yet
+            continue
         declared.setdefault(area.slide_id, []).append(area)
     return [
         AreaSources(
@@ -313,5 +316,5 @@ def _keep(kept: dict[tuple[object, ...], T], key: tuple[object, ...], value: T, 
 
 
 def _coverage(shape_px: tuple[int, int], runs: Sequence[ScannedRun], declared: Sequence[AreaRecord]) -> SlideCoverage:
-    known = [Declared(area.id, area.class_ids, area.outline) for area in declared]
+    known = [Declared(area.id, area.class_ids, area.outline, bool(area.drawn)) for area in declared]
     return SlideCoverage(shape_px, [run.scan for run in runs], known)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from microscope_qc.analysis.coverage import Area, Declared, masked_share
+from microscope_qc.analysis.coverage import Area, Declared, SlideCoverage, masked_share
 from microscope_qc.core.arrays import Floats
 from microscope_qc.core.errors import ExchangeError
 from microscope_qc.core.numbers import number_in
@@ -17,7 +17,7 @@ from microscope_qc.core.outline import MOST_POINTS
 from microscope_qc.core.sheets import read_records
 from microscope_qc.exchange.loading import read_json
 from microscope_qc.project import Project
-from microscope_qc.project.records import SlideRecord
+from microscope_qc.project.records import AreaRecord, SlideRecord
 from microscope_qc.workflows.detection.coverage import SlideAreas, slide_areas
 
 
@@ -29,9 +29,10 @@ def coverage_table(project: Project) -> list[dict[str, Any]]:
     list of dict
         ``slide``, ``slide_area_mm2``, ``masked_share`` (of what runs were to scan), ``warnings`` (runs that count with
         no area), ``classes`` (those that were searched for: code, ``area_mm2``, ``area_share``, ``area_source``),
-        ``runs`` (run, model, classes, area, masked share, tiles, missing tiles, whether it is finished) and
-        ``declared`` (number, classes, user, time, area, outline as [[x, y], ...]). Areas are None in mm2 where the
-        pixel size is not known.
+        ``runs`` (run, model, classes, area, masked share, tiles, missing tiles, whether it is finished),
+        ``declared`` (number, classes, user, time, when it was drawn at random or "", area, outline as [[x, y], ...])
+        and ``to_search`` (those drawn at random that nobody has searched yet). Areas are None in mm2 where the pixel
+        size is not known.
     """
     return [_slide(project, record) for record in project.slides]
 
@@ -39,6 +40,7 @@ def coverage_table(project: Project) -> list[dict[str, Any]]:
 def _slide(project: Project, record: SlideRecord) -> dict[str, Any]:
     areas = slide_areas(project, record.id)
     coverage, codes = areas.coverage, {cls.id: cls.code for cls in project.classes}
+    left = [area for area in project.areas.of(record.id) if not area.class_ids]
     return {
         "slide": record.name,
         "slide_area_mm2": _mm2(float(np.prod(record.shape_px)), record),
@@ -50,17 +52,22 @@ def _slide(project: Project, record: SlideRecord) -> dict[str, Any]:
             if number in coverage.class_ids
         ],
         "runs": run_table(areas, record, codes),
-        "declared": [
-            {
-                "area": area.id,
-                "classes": [code for number, code in codes.items() if number in area.class_ids],
-                "user": area.user,
-                "declared": area.declared,
-                **_numbers(coverage.drawn(Declared(area.id, area.class_ids, area.outline)), record),
-                "outline": [[x, y] for y, x in area.outline.parts[0][0]],
-            }
-            for area in areas.declared
-        ],
+        "declared": [_declared(area, coverage, record, codes) for area in areas.declared],
+        "to_search": [_declared(area, coverage, record, codes) for area in left],
+    }
+
+
+def _declared(
+    area: AreaRecord, coverage: SlideCoverage, record: SlideRecord, codes: Mapping[int, str]
+) -> dict[str, Any]:
+    return {
+        "area": area.id,
+        "classes": [code for number, code in codes.items() if number in area.class_ids],
+        "user": area.user,
+        "declared": area.declared,
+        "drawn": area.drawn,
+        **_numbers(coverage.drawn(Declared(area.id, area.class_ids, area.outline)), record),
+        "outline": [[x, y] for y, x in area.outline.parts[0][0]],
     }
 
 

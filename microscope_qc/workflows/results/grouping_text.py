@@ -102,7 +102,19 @@ def _remarks(rows: Sequence[tuple[str, Mapping[str, Any]]]) -> Iterator[str]:
     if everything["without_area"]:
         yield f"  not in the density of all classes: {listed(everything['without_area'])}"
     if everything["corrected"]["count"] is not None:
-        yield f"  corrected for what is false, not for what was missed: {everything['corrected']['recall_reason']}"
+        yield f"  {missed_words(everything['corrected'])}"
+
+
+def missed_words(corrected: Mapping[str, Any]) -> str:
+    """Say whether what models missed is in the corrected numbers, and by which recall, or why not."""
+    known = corrected["recall"]
+    if known is None:
+        return f"corrected for what is false, not for what was missed: {corrected['recall_reason']}"
+    low, high = map(percent_text, known["interval"])
+    return (
+        f"corrected for what is false and for what was missed: models found {percent_text(known['value'])} ({low} to "
+        f"{high}) of {known['of']} defects in {known['areas']} {plural(known['areas'], 'area')} drawn at random"
+    )
 
 
 def _number(value: float | None) -> str:
@@ -126,10 +138,11 @@ def text_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[
 
 
 CSV_HEAD = (
-    "slides", "rows", "class", "name", "unreviewed", "confirmed", "rejected", "raw", "raw_per_mm2", "raw_per_mm2_low",
-    "raw_per_mm2_high", "reviewed", "reviewed_per_mm2", "reviewed_per_mm2_low", "reviewed_per_mm2_high", "corrected",
-    "corrected_low", "corrected_high", "corrected_per_mm2", "corrected_per_mm2_low", "corrected_per_mm2_high",
-    "corrected_reason", "recall_reason", "in_area", "outside_area", "area_mm2", "area_share", "density_slides",
+    "slides", "rows", "class", "name", "unreviewed", "confirmed", "rejected", "raw", "raw_per_mm2",
+    "raw_per_mm2_low", "raw_per_mm2_high", "reviewed", "reviewed_per_mm2", "reviewed_per_mm2_low",
+    "reviewed_per_mm2_high", "corrected", "corrected_low", "corrected_high", "corrected_per_mm2",
+    "corrected_per_mm2_low", "corrected_per_mm2_high", "corrected_reason", "recall", "recall_low", "recall_high",
+    "recall_of", "recall_reason", "in_area", "outside_area", "area_mm2", "area_share", "density_slides",
     "density_reason", "spread", "spread_between", "spread_n", "spread_reason", "share", "share_low", "share_high",
     "judged", "rejected_share", "rejected_share_low", "rejected_share_high", "sizes", "median_um", "median_um_low",
     "median_um_high", "q90_um", "q90_um_low", "q90_um_high", "largest_um", "size_reason",
@@ -158,7 +171,9 @@ def _cells(slides: int, kind: str, row: Mapping[str, Any]) -> Iterator[Any]:
     for column in (raw, reviewed):
         yield from (column["count"], column["per_mm2"], *(column["interval"] or none))
     yield from (corrected["count"], *(corrected["count_interval"] or none))
-    yield from (corrected["per_mm2"], *(corrected["interval"] or none), corrected["reason"], corrected["recall_reason"])
+    yield from (corrected["per_mm2"], *(corrected["interval"] or none), corrected["reason"])
+    recall = corrected["recall"] or {}
+    yield from (recall.get("value"), *(recall.get("interval") or none), recall.get("of"), corrected["recall_reason"])
     yield from (row[name] for name in ("in_area", "outside_area", "area_mm2", "area_share", "sections"))
     yield from (row[name] for name in ("per_mm2_reason", "spread", "spread_between", "spread_n", "spread_reason"))
     yield from (share.get("value"), *(share.get("interval") or none))

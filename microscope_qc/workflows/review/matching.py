@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from microscope_qc.analysis.sampling import SampleEstimate, sample_estimate, sample_order
 from microscope_qc.core.arrays import Flags
+from microscope_qc.core.boxes import BOX_DTYPE, ReviewState
+from microscope_qc.core.opinions import class_is_users
 from microscope_qc.core.query import Query, parse
 from microscope_qc.core.query_fields import FieldRows
 from microscope_qc.project import Project
@@ -25,6 +28,26 @@ class Matches:
     def ids(self) -> np.ndarray:
         """Numbers of all of them."""
         return np.concatenate([np.zeros(0, np.int64), *(rows["id"] for _, rows in self.slides)])
+
+    def sample(self, count: int) -> Matches:
+        """Return so many of them that were not judged, drawn at random in bands of confidence; see ``sample_order``."""
+        every = [rows for _, rows in self.slides]
+        rows = np.concatenate(every) if every else np.zeros(0, BOX_DTYPE)
+        order = sample_order(rows["id"], rows["confidence"])
+        wanted = rows["id"][order[~class_is_users(rows)[order]]][:count]
+        slides = [(slide, mine[np.isin(mine["id"], wanted)]) for slide, mine in self.slides]
+        return Matches(tuple((slide, mine) for slide, mine in slides if len(mine)), self.hidden)
+
+    def estimate(self) -> SampleEstimate:
+        """How many of them are true, from those that were judged."""
+        confidence, known, kept = (
+            np.concatenate([np.zeros(0, kind), *(of(rows) for _, rows in self.slides)])
+            for kind, of in (
+                (float, lambda rows: rows["confidence"]), (bool, class_is_users),
+                (bool, lambda rows: rows["state"] != ReviewState.REJECTED),
+            )
+        )  # fmt: skip
+        return sample_estimate(confidence, known, kept)
 
     def __iter__(self) -> Iterator[tuple[SlideRecord, np.void]]:
         for slide, rows in self.slides:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from microscope_qc.core.errors import InputError
 
-ORDERS = {"short": "Short way", "worst": "Worst first", "number": "By number"}
+ORDERS = {"short": "Short way", "worst": "Worst first", "severity": "Most severe first", "number": "By number"}
 """Name of an order of the travel list and what it is called on screen."""
 UNITS = {"mm": "mm", "um": "µm"}
 """Name of a unit of the stage and how it is written on screen."""

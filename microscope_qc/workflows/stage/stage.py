@@ -17,6 +17,7 @@ from microscope_qc.correlation.registration import Registration, fit
 from microscope_qc.correlation.registry import STAGE_FORMATS
 from microscope_qc.project import Project
 from microscope_qc.workflows.intake.changes import require_unchanged
+from microscope_qc.workflows.review.severity import slide_severities
 from microscope_qc.workflows.stage.options import StageOptions
 from microscope_qc.workflows.stage.travel import travel_list
 
@@ -212,6 +213,7 @@ def export_stage(
         registration_name=name,
         order=options.order,
         stage_z_mm=options.stage_z_mm,
+        severity=lambda ids: slide_severities(project, slide_id, ids)[1].total,
     )
     if not targets.targets and not (known and known.marks_only):
         raise InputError(

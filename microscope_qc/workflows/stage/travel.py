@@ -5,11 +5,12 @@ Window, command line, drive sheet and every stage format take both from here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from microscope_qc.core.arrays import Flags, Ints
+from microscope_qc.analysis.severity import by_severity
+from microscope_qc.core.arrays import Flags, Floats, Ints
 from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.correlation.registration import Registration
@@ -38,6 +39,7 @@ def travel_order(
     *,
     order: str = "short",
     pixel_size_um: tuple[float, float] | None = None,
+    severity: Floats | None = None,
 ) -> Ints:
     """Return row numbers in the order to visit.
 
@@ -46,7 +48,11 @@ def travel_order(
     order
         One of :data:`microscope_qc.workflows.stage.options.ORDERS`. A short way is measured on the stage and begins at
         the first mark; without an alignment it is measured on the slide and begins at the first row.
+    severity
+        Of each row, for the order ``severity``.
     """
+    if order == "severity" and severity is not None:
+        return by_severity(rows["id"], severity)
     if order == "worst":
         from microscope_qc.analysis.ranking import worst_first
 
@@ -68,6 +74,7 @@ def travel_list(
     registration_name: str,
     order: str = "short",
     stage_z_mm: float | None = None,
+    severity: Callable[[Ints], Floats] | None = None,
 ) -> TargetList:
     """Return the findings to visit with their stage positions, in the order to visit them.
 
@@ -75,9 +82,12 @@ def travel_list(
     ----------
     rows
         All box rows of the slide, as :func:`travel_rows` takes them.
+    severity
+        Gives the severity of findings by their numbers, for the order ``severity``.
     """
     wanted, _ = travel_rows(rows)
-    places = travel_order(wanted, classes, registration, order=order, pixel_size_um=slide.pixel_size_um)
+    known = severity(wanted["id"]) if severity is not None and order == "severity" else None
+    places = travel_order(wanted, classes, registration, order=order, pixel_size_um=slide.pixel_size_um, severity=known)
     return TargetList(
         slide_name=slide.name,
         slide_fingerprint=slide.fingerprint,

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 pytest.importorskip("qtpy")
+from panels_support import findings
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QWidget
@@ -15,6 +16,7 @@ from microscope_qc.app.panels.gallery.panel import GalleryDock
 from microscope_qc.app.panels.review.crop import map_of
 from microscope_qc.app.panels.review.page import ReviewPane
 from microscope_qc.core.boxes import ReviewState
+from microscope_qc.project.runs.plan import RunPlan
 
 pytestmark = pytest.mark.window
 KEY = Qt.Key
@@ -43,6 +45,24 @@ def test_it_starts_with_the_first_finding_and_judges_by_keyboard(qtbot: Any, pan
     assert session.selection.current == ids[2]
     qtbot.waitUntil(lambda: "2 of 12 judged" in pane.progress.text(), timeout=60000)
     assert "<b>3</b> of 12" in pane.progress.text()
+
+
+def test_a_random_sample_says_how_many_are_true_and_the_worst_first_does_not(
+    qtbot: Any, pane: ReviewPane, session: Any
+) -> None:
+    project = session.project
+    project.boxes.delete(session.table.rows["id"])
+    run = project.runs.start(session.slide.id, RunPlan(model="m"))
+    project.runs.add_findings(run.id, findings(list(project.classes), seed=9))
+    qtbot.waitUntil(lambda: "says nothing of the 12 findings" in pane.progress.text(), timeout=60000)
+    session.findings.set_order("sample")
+    qtbot.waitUntil(lambda: "Nothing is judged yet" in pane.progress.text(), timeout=60000)
+    ids = session.findings.order_ids().copy()
+    session.judging.confirm(ids[:11])
+    qtbot.waitUntil(lambda: "12 of 12 findings are true (11 to 12, 95 %), from 11 judged" in pane.progress.text(),
+                    timeout=60000)  # fmt: skip
+    session.judging.reject(ids[11:], "duplicate")
+    qtbot.waitUntil(lambda: "11 of 12 findings are true: all are judged." in pane.progress.text(), timeout=60000)
 
 
 def test_it_shows_what_is_known(qtbot: Any, pane: ReviewPane, session: Any) -> None:

@@ -113,7 +113,7 @@ class AreaBar(QFrame):
                 "corner back, Esc drops it."
             )
         else:
-            count = len(declaring.areas())
+            count = sum(bool(area.class_ids) for area in declaring.areas())
             self.state.setText(f"{things(count, 'area') if count else 'No area'} of this slide declared complete.")
 
     def _fill_menu(self) -> None:

@@ -82,7 +82,9 @@ class AreaPaint:
         font = _font(painter)
         metrics = QFontMetricsF(font)
         words = metrics.elidedText(
-            f"Complete: {self._session.declaring.class_words(area.class_ids)} · {signed(area)}",
+            f"Complete: {self._session.declaring.class_words(area.class_ids)} · {signed(area)}"
+            if area.class_ids
+            else "Drawn at random, to be searched",
             Qt.TextElideMode.ElideRight,
             max(LEAST_POINTS[0], in_sight.width() - 4 * MARGIN),
         )

@@ -19,6 +19,7 @@ def _make(context: Context, parent: QWidget) -> QWidget:
 
     panel = DensitiesPanel(context.session, parent)
     panel.tool_requested.connect(lambda: context.navigator.trigger("tool.area"))
+    panel.declared.draw_requested.connect(lambda: context.navigator.trigger("area.draw"))
     panel.declared.go_to_requested.connect(lambda bounds: _go_to(context, bounds))
     return panel
 
@@ -42,7 +43,7 @@ ACTIONS = (
         (),
         "chart-box-outline",
         when=with_project,
-        group=4,
+        group=5,
         tooltip="Findings per mm² for each class, the area they were looked for in, and who says so",
     ),
 )

@@ -26,11 +26,13 @@ AREA = Qt.ItemDataRole.UserRole
 class DeclaredAreas(QWidget):
     """Lists the declared areas of the slide on screen, newest first.
 
-    ``go_to_requested`` carries bounds y0, x0, y1, x1; ``tool_requested`` asks for the tool that declares.
+    ``go_to_requested`` carries bounds y0, x0, y1, x1; ``tool_requested`` asks for the tool that declares,
+    ``draw_requested`` for areas drawn at random.
     """
 
     go_to_requested = Signal(object)
     tool_requested = Signal()
+    draw_requested = Signal()
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -47,6 +49,8 @@ class DeclaredAreas(QWidget):
         self.declare = self._button("Declare…", "shape-polygon-plus")
         self.go_to = self._button("Go to", "crosshairs-gps")
         self.remove = self._button("Remove", "delete-outline")
+        self.draw = self._button("Draw at random", "dice-multiple-outline")
+        self.searched = self._button("Searched", "check-all")
         row = QHBoxLayout()
         row.setSpacing(theme.STEP // 2)
         for button in (self.declare, self.go_to, self.remove):
@@ -59,12 +63,20 @@ class DeclaredAreas(QWidget):
         column.addWidget(self.items, 1)
         column.addWidget(self.none, 1)
         column.addLayout(row)
+        below = QHBoxLayout()
+        below.setSpacing(theme.STEP // 2)
+        for button in (self.draw, self.searched):
+            below.addWidget(button)
+        below.addStretch(1)
+        column.addLayout(below)
         self.items.currentItemChanged.connect(self._on_current_changed)
         self.items.itemClicked.connect(self._on_current_changed)
         self.items.itemDoubleClicked.connect(lambda _item: self._on_go_to())
         self.declare.clicked.connect(self.tool_requested)
         self.go_to.clicked.connect(self._on_go_to)
         self.remove.clicked.connect(self._on_remove)
+        self.draw.clicked.connect(self.draw_requested)
+        self.searched.clicked.connect(self._on_searched)
         self._due = Refresh(self, self._fill)
         changes = (session.areas_changed, session.slide_changed, session.slides_changed, session.classes_changed)
         for signal in (*changes, session.project_changed, session.history_changed):
@@ -79,7 +91,7 @@ class DeclaredAreas(QWidget):
 
     def _fill(self) -> None:
         session = self._session
-        kept, areas = self._area(), session.declaring.areas()[::-1]
+        kept, areas = session.declaring.picked, session.declaring.areas()[::-1]
         self.items.blockSignals(True)
         self.items.clear()
         for area in areas:
@@ -87,7 +99,7 @@ class DeclaredAreas(QWidget):
             item.setData(AREA, area)
             item.setToolTip(self.words_of(area))
             self.items.addItem(item)
-        place = next((n for n, area in enumerate(areas) if kept is not None and area.id == kept.id), -1)
+        place = next((n for n, area in enumerate(areas) if area.id == kept), -1)
         self.items.setCurrentRow(place)
         self.items.blockSignals(False)
         self.items.setVisible(bool(areas))
@@ -102,6 +114,8 @@ class DeclaredAreas(QWidget):
         size = size_px(area, slide.shape_px)
         share = share_text(size / (slide.shape_px[0] * slide.shape_px[1]))
         words = f"{area_text(size, slide.pixel_size_um)}, {share} of the slide"
+        if not area.class_ids:
+            return f"{words}\ndrawn at random, to be searched · {signed(area)}"
         return f"{words}\n{session.declaring.class_words(area.class_ids)} · {signed(area)}"
 
     def _area(self) -> AreaRecord | None:
@@ -117,6 +131,11 @@ class DeclaredAreas(QWidget):
         self.go_to.setToolTip(first or "Show all of it")
         self.remove.setEnabled(not (first or why))
         self.remove.setToolTip(why or first or "Take the declaration back (Del)")
+        to_search = self._session.declaring.to_search
+        self.searched.setEnabled(not why and to_search is not None)
+        self.searched.setToolTip(why or "Every defect in the chosen area, drawn at random, is marked")
+        self.draw.setEnabled(not why and self._session.slide is not None)
+        self.draw.setToolTip(why or "Areas to search for what models missed: how much that is, statistics then say")
         self.declare.setEnabled(not why and self._session.slide is not None)
         self.declare.setToolTip(why or "Outline an area in which every defect is marked (A)")
 
@@ -124,6 +143,11 @@ class DeclaredAreas(QWidget):
         area = self._area()
         if area is not None:
             self.go_to_requested.emit(area.outline.bounds)
+
+    def _on_searched(self) -> None:
+        area = self._session.declaring.to_search
+        if area is not None and self._session.can_write:
+            self._session.declaring.searched(area)
 
     def _on_remove(self) -> None:
         area = self._area()

@@ -32,6 +32,7 @@ from microscope_qc.app.widgets.parts import ScrolledColumn
 from microscope_qc.core.boxes import REJECT_REASONS, ReviewState
 from microscope_qc.core.wording import confidence_text, count_text, rounded_text, size_text, state_text, things
 from microscope_qc.project.wording import finder_words
+from microscope_qc.workflows.review.severity import severity_words
 
 if TYPE_CHECKING:
     from microscope_qc.app.session.session import Session
@@ -67,8 +68,8 @@ class FindingDock(QWidget):
             button.setStyleSheet("padding: 5px 4px;")
         self.choose_button.setToolTip("Choose for the SEM  (S)")
         self._confidence, self._size, self._state = QLabel(), QLabel(), QLabel()
-        self._place, self._found_by = QLabel(), QLabel()
-        for label in (self._confidence, self._size, self._state, self._place, self._found_by):
+        self._place, self._found_by, self._severity = QLabel(), QLabel(), QLabel()
+        for label in (self._confidence, self._size, self._state, self._place, self._found_by, self._severity):
             label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
             label.setWordWrap(True)
         self.note = QPlainTextEdit()
@@ -104,7 +105,7 @@ class FindingDock(QWidget):
         self._make_reject_menu()
         link(self, session.selection.changed, self._on_selection_changed)
         for signal in (session.boxes_changed, session.scoped.changed, session.history_changed, session.slides_changed,
-                       session.runs_changed, session.measurements_changed):  # fmt: skip
+                       session.runs_changed, session.measurements_changed, session.standards_changed):  # fmt: skip
             link(self, signal, self._due.soon)
         for signal in (session.classes_changed, session.project_changed):
             link(self, signal, self._on_classes_changed)
@@ -129,6 +130,7 @@ class FindingDock(QWidget):
         for words, widget in (
             ("State", self._state),
             ("Size", self._size),
+            ("Severity", self._severity),
             ("Confidence", self._confidence),
             ("Found by", self._found_by),
             ("Position", self._place),
@@ -222,7 +224,13 @@ class FindingDock(QWidget):
         self._found_by.setText("" if project is None else finder_words(project, row) + self._version_words(row))
         self.opinions.show_finding(row)
         self.composition.show_finding(row)
+        self._severity.setText(self._severity_words(int(row["id"])))
         self._history.setText(self._story(int(row["id"])))
+
+    def _severity_words(self, box_id: int) -> str:
+        """The severity of a finding and of what it is made."""
+        project, slide = self._session.project, self._session.slide_of(box_id)
+        return "" if project is None or slide is None else severity_words(project, slide.id, box_id)
 
     def _version_words(self, row: np.void) -> str:
         """Says of a finding that the file of its slide was another one when it was made."""
@@ -242,6 +250,7 @@ class FindingDock(QWidget):
         self._confidence.setText(
             f"{confidence_text(known.min())} to {confidence_text(known.max())}" if len(known) else "drawn"
         )
+        self._severity.setText("–")
         self.opinions.show_finding(None)
         self.composition.show_finding(None)
         slides = len(np.unique(self._session.scoped.slides_of(rows["id"])))

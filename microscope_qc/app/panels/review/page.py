@@ -9,9 +9,11 @@ from qtpy.QtCore import Signal
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
+from microscope_qc.analysis.sampling import estimate_words
 from microscope_qc.app.base.refresh import Refresh
 from microscope_qc.app.base.signals import link
 from microscope_qc.app.panels.review.crop import BigCrop, SlideMap
+from microscope_qc.app.session.orders import ORDERS
 from microscope_qc.app.session.session import Session
 from microscope_qc.app.widgets.crop_list import StripView
 from microscope_qc.app.widgets.crop_slides import follow_slides
@@ -19,7 +21,16 @@ from microscope_qc.app.widgets.crops import CropProvider
 from microscope_qc.app.widgets.review_end import ReviewEnd
 from microscope_qc.app.widgets.review_keys import HINTS, ReviewKeys
 from microscope_qc.app.widgets.scope_switch import ScopeSwitch, left_words
-from microscope_qc.core.wording import class_of, confidence_text, count_text, position_text, size_text, state_text
+from microscope_qc.core.wording import (
+    class_of,
+    confidence_text,
+    count_text,
+    plural,
+    position_text,
+    size_text,
+    state_text,
+    things,
+)
 
 STRIP_SIDE_PX = 88
 HISTORY_LINES = 4
@@ -64,6 +75,7 @@ class ReviewPane(QWidget):
         for signal in (session.classes_changed, session.slides_changed):
             link(self, signal, self._due.soon)
         self.model.modelReset.connect(self._due.soon)
+        self.model.order_changed.connect(self._due.soon)
         self._on_mosaic_changed()
 
     def close_crops(self) -> None:
@@ -163,8 +175,23 @@ class ReviewPane(QWidget):
         place = self.model.row_of(self._session.selection.current)
         where = f"<b>{count_text(place + 1)}</b> of {count_text(len(ids))}" if place is not None else ""
         left = left_words(self._session)
-        self.progress.setText(
-            f"{where}<br>{count_text(judged)} of {count_text(len(ids))} judged" + (f"<br>{left}" if left else "")
+        lines = [
+            where,
+            f"{count_text(judged)} of {count_text(len(ids))} judged",
+            left,
+            self._estimate(len(ids) - judged),
+        ]
+        self.progress.setText("<br>".join(filter(None, lines)))
+
+    def _estimate(self, left: int) -> str:
+        """What the judgements say of the findings that are not judged, or that they say nothing."""
+        if self.model.order == "sample":
+            return estimate_words(self.model.estimate())
+        if not left:
+            return ""
+        return (
+            f"<small>{ORDERS[self.model.order]}: that says nothing of the {things(left, 'finding')} that "
+            f"{plural(left, 'is', 'are')} not judged. For an estimate choose the order “{ORDERS['sample']}”.</small>"
         )
 
     def _on_place_clicked(self, y: float, x: float) -> None:

@@ -309,6 +309,15 @@ class SemDock(QWidget):
         table = self._session.table
         return table.rows[table.chosen]
 
+    def _severity(self, ids: np.ndarray) -> np.ndarray | None:
+        """Severity of findings of the slide, where they are visited by it."""
+        from microscope_qc.workflows.review.severity import slide_severities
+
+        project, slide = self._session.project, self._session.slide
+        if project is None or slide is None or self._settings.stage_order != "severity":
+            return None
+        return slide_severities(project, slide.id, ids)[1].total
+
     def _show_travel(self) -> None:
         from microscope_qc.workflows.stage.travel import travel_order, travel_rows
 
@@ -324,6 +333,7 @@ class SemDock(QWidget):
             self.registration,
             order=self._settings.stage_order,
             pixel_size_um=self._session.pixel_size_um,
+            severity=self._severity(rows["id"]),
         )
         self.travel.show(rows[order], self.registration)
         fit_table(self.travel_table, rows=(1, 9))

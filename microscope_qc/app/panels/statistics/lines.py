@@ -8,6 +8,7 @@ from typing import Any
 
 from microscope_qc.core.wording import UNKNOWN, count_text, percent_text, plural, significant_text, things
 from microscope_qc.workflows.results.grouping import group_words
+from microscope_qc.workflows.results.grouping_text import missed_words
 
 COLUMNS = (
     ("Class", ""),
@@ -165,5 +166,5 @@ def _outside(count: int) -> str:
 
 def _missed(corrected: Mapping[str, Any]) -> str:
     judged = f"Of {things(corrected['judged'], 'judged finding')}, {count_text(corrected['unjudged'])} were not judged."
-    recall = corrected["recall_reason"]
-    return f"{judged} What models missed is not in it: recall {recall}." if recall else judged
+    words = missed_words(corrected)
+    return f"{judged} {words[:1].upper()}{words[1:]}."

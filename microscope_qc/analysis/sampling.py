@@ -1,0 +1,119 @@
+"""Judging a random sample: in which order, and what it says so far of the findings that nobody has judged yet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from microscope_qc.analysis.corrected import LEAST_JUDGED, Corrected, Stratum, corrected_count
+from microscope_qc.analysis.tally import BANDS
+from microscope_qc.core.arrays import Flags, Floats, Ints
+from microscope_qc.core.wording import count_text, significant_text, things
+
+AHEAD = 50
+"""The interval is foretold for so many more judgements."""
+
+
+def sample_order(ids: Ints, confidence: Floats) -> Ints:
+    """Order findings so that the first ones are a random sample of all, however many they are.
+
+    In each band of confidence the order is one of chance; of the bands as much comes as they are large, after the first
+    few of each, without which nothing can be said of it. What users drew comes last: it is known. The order of two
+    findings depends on their numbers alone, so that others that come or go do not change it.
+    """
+    drawn = np.isnan(confidence)
+    band = np.where(drawn, BANDS, np.clip(np.nan_to_num(confidence) * BANDS, 0, BANDS - 1)).astype(np.int64)
+    chance = _scrambled(ids)
+    order = np.lexsort((chance, band))
+    counts = np.bincount(band, minlength=BANDS + 1)
+    rank = np.empty(len(ids), np.int64)
+    rank[order] = np.arange(len(ids)) - np.repeat(np.cumsum(counts) - counts, counts)
+    turn = np.where(rank < LEAST_JUDGED, rank - LEAST_JUDGED, (rank + 0.5) / np.maximum(counts[band], 1))
+    found: Ints = np.lexsort((chance, turn, drawn))
+    return found
+
+
+def _scrambled(ids: Ints) -> np.ndarray:
+    """Numbers that look random, one for each finding (splitmix64, Steele, Lea and Flood, OOPSLA 2014)."""
+    mixed = ids.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return mixed ^ (mixed >> np.uint64(31))
+
+
+@dataclass(frozen=True, slots=True)
+class SampleEstimate:
+    """How many of some findings are true, from those that were judged.
+
+    Attributes
+    ----------
+    of
+        Number of findings.
+    judged
+        Those of models that were judged.
+    now
+        The estimate.
+    soon
+        Half the width of its interval after :data:`AHEAD` more judgements; None when that is known already.
+    """
+
+    of: int
+    judged: int
+    now: Corrected
+    soon: float | None
+
+
+def sample_estimate(confidence: Floats, known: Flags, kept: Flags) -> SampleEstimate:
+    """Estimate how many findings are true from those that were judged, by bands of confidence.
+
+    Parameters
+    ----------
+    confidence
+        Of each finding; NaN of what users drew.
+    known, kept
+        Whether a user judged or drew it, and whether it was not rejected.
+    """
+    found = ~np.isnan(confidence)
+    band = np.clip(confidence[found] * BANDS, 0, BANDS - 1).astype(np.int64)
+    left, judged, right = (
+        np.bincount(band[flags[found]], minlength=BANDS).tolist() for flags in (~known, known, known & kept)
+    )
+    sure = int((known & kept).sum())
+    strata = [Stratum(*numbers) for numbers in zip(left, judged, right, strict=True)]
+    now, unjudged = corrected_count(sure, strata), sum(left)
+    soon = None
+    if unjudged > AHEAD:
+        further = [_further(stratum, AHEAD / unjudged) for stratum in strata]
+        more = sum(after.right - before.right for after, before in zip(further, strata, strict=True))
+        soon = half_width(corrected_count(sure + more, further))
+    return SampleEstimate(len(confidence), sum(judged), now, soon)
+
+
+def _further(stratum: Stratum, share: float) -> Stratum:
+    """What a stratum is likely to be when this share of the rest is judged, too."""
+    more = round(stratum.unjudged * share)
+    true = round(more * stratum.right / stratum.judged) if stratum.judged else more
+    return Stratum(stratum.unjudged - more, stratum.judged + more, stratum.right + true)
+
+
+def half_width(found: Corrected) -> float:
+    """Half the width of the interval of an estimate; 0 of what is known."""
+    return 0.0 if found.interval is None else (found.interval[1] - found.interval[0]) / 2
+
+
+def estimate_words(found: SampleEstimate) -> str:
+    """Say what a sample tells so far: ``1 013 of 1 240 findings are true (970 to 1 052, 95 %), from 160 judged``."""
+    if not found.judged:
+        return f"Nothing is judged yet: how many of {things(found.of, 'finding')} are true is not known."
+    now = found.now
+    assert now.count is not None and now.interval is not None
+    low, high = (count_text(round(limit)) for limit in now.interval)
+    words = f"{count_text(round(now.count))} of {things(found.of, 'finding')} are true"
+    if not now.unjudged:
+        return f"{words}: all are judged."
+    words += f" ({low} to {high}, 95 %), from {count_text(found.judged)} judged."
+    if found.soon is None:
+        return words
+    here = significant_text(half_width(now), 2)
+    return f"{words} ± {here} now, about ± {significant_text(found.soon, 2)} after {AHEAD} more."

@@ -1,0 +1,68 @@
+"""What users fixed to hold numbers against: profiles of severity, limits of control charts, and events on them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from microscope_qc.core.errors import InputError
+from microscope_qc.project.deltas import Delta
+from microscope_qc.project.owner import now, user_name
+from microscope_qc.project.parts.sequence import RecordPart
+from microscope_qc.project.records import Standard
+from microscope_qc.project.store import Store
+
+SEVERITY, CHART, EVENT = "severity", "control chart", "event"
+_WORDS = {SEVERITY: "profile of severity", CHART: "limits of the control chart", EVENT: "event"}
+LONGEST = 1_000_000
+
+
+class Standards(RecordPart[Standard]):
+    """The standards of a project, oldest first; each is kept, replaced and removed in one undoable step."""
+
+    table = "standards"
+    noun = "standard"
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store, store.memory.standards)
+
+    def of(self, kind: str) -> list[Standard]:
+        """Return those of a kind, oldest first."""
+        return [known for known in self if known.kind == kind]
+
+    def named(self, kind: str, name: str) -> Standard | None:
+        """Return the one of a kind that is called so; None where there is none."""
+        return next((known for known in self.of(kind) if known.name == name), None)
+
+    def keep(self, kind: str, name: str, data: Mapping[str, Any]) -> Standard:
+        """Keep a standard in place of the one of this kind and name, with who keeps it and when.
+
+        Raises
+        ------
+        InputError
+            When it cannot be stored.
+        """
+        self._store.require_writable()
+        try:
+            text = json.dumps(dict(data), allow_nan=False, sort_keys=True)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"The {_WORDS[kind]} cannot be stored ({error}).") from error
+        if len(text) > LONGEST:
+            raise InputError(f"The {_WORDS[kind]} is too long.")
+        known = self.named(kind, name)
+        new = {"kind": kind, "name": name, "data": text, "user": user_name(), "kept": now()}
+        title = f"Keep the {_WORDS[kind]}" + (f" “{name}”" if name else "")
+        if known is not None:
+            self._store.commit(title, [Delta.edited("standards", self._row(known.id), new)])
+            return self.by_id(known.id)
+        number = self._store.next_id("standards")
+        self._store.commit(title, [Delta.inserted("standards", [{"id": number, **new}])])
+        return self.by_id(number)
+
+    def remove(self, number: int) -> None:
+        """Remove a standard (undoable)."""
+        self._store.require_writable()
+        known = self.by_id(number)
+        title = f"Remove the {_WORDS.get(known.kind, known.kind)}" + (f" “{known.name}”" if known.name else "")
+        self._store.commit(title, [Delta.deleted("standards", [self._row(number)])])
