@@ -53,8 +53,23 @@ def register(subparsers: Any) -> None:
         "--unit", choices=UNITS, default=default.unit, help="of the stage in tables (default %(default)s)"
     )
     export.add_argument("--stage-z", type=number, metavar="MM", help="stage height to write")
+    export.add_argument(
+        "--from", dest="start", metavar="'X Y'", help="where the stage is, in mm: a short way begins there"
+    )
     export.add_argument("--json", action="store_true", help="print the result as JSON")
     export.set_defaults(handler=_export)
+
+    where = commands.add_parser(
+        "where",
+        help="what lies at a stage position",
+        description="Say what lies at a stage position: the place on the slide, and the nearest finding.",
+    )
+    where.add_argument("project", type=Path, metavar="PROJECT.mqc")
+    where.add_argument("position", metavar="'X Y'", help="in mm, or with a unit")
+    where.add_argument("--registration", metavar="NAME", help="alignment (default: the one that was added last)")
+    where.add_argument("--slide", metavar="NAME")
+    where.add_argument("--json", action="store_true", help="print the result as JSON")
+    where.set_defaults(handler=_where)
 
 
 def _fit(args: argparse.Namespace) -> int:
@@ -98,13 +113,34 @@ def _fit(args: argparse.Namespace) -> int:
     return 0
 
 
+def _where(args: argparse.Namespace) -> int:
+    from microscope_qc.cli.progress import print_json
+    from microscope_qc.correlation.positions import position_in
+    from microscope_qc.project import Project
+    from microscope_qc.workflows.stage.navigator import where_is
+
+    with Project.open(args.project, write=False) as project:
+        slide_id = None if args.slide is None else project.slides.named(args.slide).id
+        found = where_is(project, position_in(args.position), registration=args.registration, slide_id=slide_id)
+    if args.json:
+        print_json(found)
+        return 0
+    error = "" if found["r95_um"] is None else f", ± {found['r95_um']} um (95 %)"
+    print(f"{found['slide']}: x {found['x_px']}, y {found['y_px']} px by {found['registration']}{error}")
+    if found["nearest"] is not None:
+        print(f"The nearest finding is {found['nearest']}, {found['distance_um']} um away.")
+    return 0
+
+
 def _export(args: argparse.Namespace) -> int:
     from microscope_qc.cli.progress import print_json, run
+    from microscope_qc.correlation.positions import position_in
     from microscope_qc.project import Project
     from microscope_qc.workflows.stage.options import StageOptions
     from microscope_qc.workflows.stage.stage import export_stage
 
-    options = StageOptions(order=args.order, unit=args.unit, stage_z_mm=args.stage_z)
+    start = None if args.start is None else position_in(args.start)
+    options = StageOptions(order=args.order, unit=args.unit, stage_z_mm=args.stage_z, start_mm=start)
     with Project.open(args.project, write=False) as project:
         slide_id = None if args.slide is None else project.slides.named(args.slide).id
         job = export_stage(

@@ -42,6 +42,7 @@ SINCE |= {"file.open_folder", "file.add_folder"}
 SINCE |= {"slide.rename", "slide.folder", "slide.locate"}
 SINCE |= {"slide.fields", "slide.names_fields", "slide.import_fields", "slide.export_fields"}
 SINCE |= {"review.explain", "review.composition", "sem.import_edx", "sem.edx_rules"}
+SINCE |= {"sem.next", "sem.previous"}
 SINCE |= {"scope.slide", "scope.selected", "scope.all"}
 SINCE |= {"file.backups", "slide.accept", "models.comparisons"}
 SINCE |= {f"class.Shift+{digit}" for digit in range(10)}
@@ -69,7 +70,7 @@ LAYOUT = {
     " - area slide view - draw next searched - open",
     "Review/Work over": "slide selected all",
     "Review/Class": " ".join(CLASS_KEYS),
-    "SEM": "open import_edx edx_rules",
+    "SEM": "open next previous import_edx edx_rules",
     "Models": "list comparisons studies",
     "Help": "shortcuts about",
 }

@@ -88,6 +88,7 @@ class Canvas(QWidget):
             (session.filter_changed, self._on_rows_changed),
             (session.classes_changed, self._on_classes_changed),
             (session.marks_changed, self.update_later),
+            (session.stage_now.changed, self.update_later),
             (session.slides_changed, self.update_later),
             (session.selection.changed, self._on_selection_changed),
             (session.tool_changed, self._on_tool_changed),

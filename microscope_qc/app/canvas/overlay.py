@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from microscope_qc.app.session.session import Session
 
 MARK_COLOUR = QColor("#ffd21f")
+STAGE_COLOUR = QColor("#56b4e9")
 HALO = QColor(0, 0, 0, 190)
 WHITE = QColor("#ffffff")
 
@@ -51,6 +52,7 @@ class Overlay(QWidget):
         for paint in self.further:
             paint(painter, self.view)
         self._paint_marks(painter)
+        self._paint_stage(painter)
         self._paint_measurement(painter)
         self._paint_gesture(painter)
         self._paint_scale_bar(painter)
@@ -114,6 +116,21 @@ class Overlay(QWidget):
                 painter.drawEllipse(QPointF(x, y), 7, 7)
             tag = self._tag(mark.name, MARK_COLOUR.name())
             painter.drawPixmap(QPointF(x + 12, y - tag.height() / tag.devicePixelRatio() - 2), tag)
+
+    def _paint_stage(self, painter: QPainter) -> None:
+        """A cross-hair where the SEM's stage is."""
+        place, slide = self._session.stage_now.place, self._session.slide
+        if place is None or slide is None or place[0] != slide.id:
+            return
+        x, y = self.view.to_screen(*place[1:])
+        lines = [QLineF(x - 22, y, x + 22, y), QLineF(x, y - 22, x, y + 22)]
+        for pen in (QPen(HALO, 4.5), QPen(STAGE_COLOUR, 2)):
+            painter.setPen(pen)
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.drawLines(lines)
+            painter.drawEllipse(QPointF(x, y), 14, 14)
+        tag = self._tag("stage", STAGE_COLOUR.name())
+        painter.drawPixmap(QPointF(x + 16, y + 6), tag)
 
     def _paint_gesture(self, painter: QPainter) -> None:
         if self._tools.band is not None:

@@ -20,6 +20,7 @@ from microscope_qc.app.session.selection import Selection
 from microscope_qc.app.session.shown import ShownBoxes
 from microscope_qc.app.session.slide_pool import SlidePool
 from microscope_qc.app.session.slide_view import SlideView
+from microscope_qc.app.session.stage_now import StageNow
 from microscope_qc.core.arrays import Flags, Ints, Rows
 from microscope_qc.core.boxes import BOX_DTYPE, BoxChange, BoxFilter, BoxTable
 from microscope_qc.core.defect_class import DefectClass
@@ -84,6 +85,7 @@ class SessionState:
         self.mosaic_error: MicroscopeQCError | None = None
         self.scope = Scope()
         self.selection = Selection()
+        self.stage_now = StageNow()
         self.tool = "select"
         self.draw_class_id = 0
         self.drawn_last = 0  # id of the box that was drawn last

@@ -17,6 +17,8 @@ UNITS = {"mm": "mm", "um": "µm"}
 class StageOptions:
     """Order of the travel list, unit of the stage in tables, and the stage height to write (None writes none).
 
+    ``start_mm`` is where a short way begins (x, y); None begins at the first mark.
+
     Raises
     ------
     InputError
@@ -26,6 +28,7 @@ class StageOptions:
     order: str = "short"
     unit: str = "mm"
     stage_z_mm: float | None = None
+    start_mm: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         """Check the choices."""

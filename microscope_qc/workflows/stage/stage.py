@@ -214,6 +214,7 @@ def export_stage(
         order=options.order,
         stage_z_mm=options.stage_z_mm,
         severity=lambda ids: slide_severities(project, slide_id, ids)[1].total,
+        start_mm=options.start_mm,
     )
     if not targets.targets and not (known and known.marks_only):
         raise InputError(

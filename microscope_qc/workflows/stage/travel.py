@@ -40,6 +40,7 @@ def travel_order(
     order: str = "short",
     pixel_size_um: tuple[float, float] | None = None,
     severity: Floats | None = None,
+    start_mm: tuple[float, float] | None = None,
 ) -> Ints:
     """Return row numbers in the order to visit.
 
@@ -50,6 +51,8 @@ def travel_order(
         the first mark; without an alignment it is measured on the slide and begins at the first row.
     severity
         Of each row, for the order ``severity``.
+    start_mm
+        Where the stage is (x, y): a short way begins there.
     """
     if order == "severity" and severity is not None:
         return by_severity(rows["id"], severity)
@@ -61,7 +64,8 @@ def travel_order(
         return np.argsort(rows["id"], kind="stable")
     centres = np.stack([(rows["y0"] + rows["y1"]) / 2, (rows["x0"] + rows["x1"]) / 2], axis=1)
     if registration is not None:
-        return short_route(registration.to_stage(centres), start=registration.stage_mm[0])
+        start = registration.stage_mm[0] if start_mm is None else np.array(start_mm, float)
+        return short_route(registration.to_stage(centres), start=start)
     return short_route(centres * (pixel_size_um or (1.0, 1.0)))
 
 
@@ -75,6 +79,7 @@ def travel_list(
     order: str = "short",
     stage_z_mm: float | None = None,
     severity: Callable[[Ints], Floats] | None = None,
+    start_mm: tuple[float, float] | None = None,
 ) -> TargetList:
     """Return the findings to visit with their stage positions, in the order to visit them.
 
@@ -87,7 +92,15 @@ def travel_list(
     """
     wanted, _ = travel_rows(rows)
     known = severity(wanted["id"]) if severity is not None and order == "severity" else None
-    places = travel_order(wanted, classes, registration, order=order, pixel_size_um=slide.pixel_size_um, severity=known)
+    places = travel_order(
+        wanted,
+        classes,
+        registration,
+        order=order,
+        pixel_size_um=slide.pixel_size_um,
+        severity=known,
+        start_mm=start_mm,
+    )
     return TargetList(
         slide_name=slide.name,
         slide_fingerprint=slide.fingerprint,

@@ -437,3 +437,41 @@ def test_dropped_pictures_give_marks_their_positions_and_tables_are_imported(
     dock.measurements.import_from = imported.append  # type: ignore[method-assign,assignment]
     drop(dock, tmp_path / "edx.csv")
     qtbot.waitUntil(lambda: imported == [tmp_path / "edx.csv"])
+
+
+def test_the_stage_is_shown_on_the_slide_and_the_list_is_driven_along(
+    dock: SemDock, session: Any, project: Any, qtbot: Any, tmp_path: Path
+) -> None:
+    place(dock, session, PLACES)
+    dock.align.click()
+    choose(session, 4)
+    dock.refresh()
+    bar = dock.stage
+    ids = dock.travel.rows["id"].tolist()
+    dock.step(+1)
+    dock.step(+1)
+    assert session.seen.centred[-2:] == ids[:2] and dock.travel_table.currentIndex().row() == 1
+    assert f" {ids[1]} at " in bar.words.text() and bar.words.text().startswith("2 of 4")
+    bar.previous.click()
+    dock.step(-1)
+    assert session.seen.notices[-1] == "That was the first place of the travel list."
+    last = dock.travel.targets[-1]
+    bar.entry.setText(f"{last.stage_x_mm:.6f}; {last.stage_y_mm:.6f}".replace(".", ","))
+    bar.entry.returnPressed.emit()
+    now = session.stage_now
+    assert now.place == (session.slide.id, pytest.approx(last.y_px, abs=0.1), pytest.approx(last.x_px, abs=0.1))
+    assert "away" in bar.words.text()
+    bar.from_here.click()
+    assert dock.travel.rows["id"][0] == last.finding_id
+    bar.entry.setText("75")
+    bar.entry.returnPressed.emit()
+    assert "no position" in session.seen.notices[-1]
+    path = tmp_path / "stage.txt"
+    path.write_text("50 30\n")
+    bar.follow_file(path)
+    qtbot.waitUntil(lambda: now.xy_mm == (50, 30))
+    path.write_text("51,5 31\n")
+    qtbot.waitUntil(lambda: now.xy_mm == (51.5, 31))
+    path.unlink()
+    qtbot.waitUntil(lambda: not bar.follow.isChecked())
+    assert "stage.txt cannot be read" in session.seen.notices[-1]

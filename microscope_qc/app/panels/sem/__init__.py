@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QWidget
@@ -42,8 +43,18 @@ def _edit_rules(context: Context) -> None:
     dialog.open()
 
 
+def _step(by: int, context: Context) -> None:
+    from microscope_qc.app.panels.sem.panel import SemDock
+
+    dock = context.navigator.show_panel("sem")
+    if isinstance(dock, SemDock):
+        dock.step(by)
+
+
 ACTIONS = (
     Action("sem.open", "Marks and alignment", "SEM", _open, (), "map-marker-radius-outline", when=with_slide),
+    Action("sem.next", "Next place", "SEM", partial(_step, +1), (".",), "chevron-right", when=with_slide),
+    Action("sem.previous", "Previous place", "SEM", partial(_step, -1), (",",), "chevron-left", when=with_slide),
     Action(
         "sem.import_edx",
         "Import EDX table…",

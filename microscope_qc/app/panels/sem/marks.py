@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, Qt
 from qtpy.QtGui import QBrush, QColor
 
@@ -163,3 +164,23 @@ def _both(text: str) -> tuple[float, float] | None:
         return position_in(text)
     except MicroscopeQCError:
         return None
+
+
+def places_of(marks: list[Mark]) -> tuple[np.ndarray, np.ndarray]:
+    """Places on the slide (n, 2) y, x in px and on the stage (n, 2) x, y in mm."""
+    px = np.array([[mark.y_px, mark.x_px] for mark in marks], float)
+    mm = np.array([[mark.stage_x_mm, mark.stage_y_mm] for mark in marks], float)
+    return px, mm
+
+
+def made_from(registration: Registration, marks: list[Mark]) -> bool:
+    """Whether an alignment was made from exactly these marks."""
+    complete = [mark for mark in marks if mark.stage_x_mm is not None and mark.stage_y_mm is not None]
+    if len(complete) != registration.n:
+        return False
+    px, mm = places_of(complete)
+    return (
+        tuple(mark.name for mark in complete) == tuple(registration.names)
+        and np.allclose(px, registration.marks_px)
+        and np.allclose(mm, registration.stage_mm, rtol=0, atol=1e-9)
+    )

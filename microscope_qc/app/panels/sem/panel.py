@@ -22,12 +22,13 @@ from microscope_qc.app.base import theme
 from microscope_qc.app.base.refresh import Refresh
 from microscope_qc.app.base.signals import link
 from microscope_qc.app.panels.sem.mark_tools import MarkTools
-from microscope_qc.app.panels.sem.marks import STAGE_X, MarksModel
+from microscope_qc.app.panels.sem.marks import STAGE_X, MarksModel, made_from, places_of
 from microscope_qc.app.panels.sem.measurements import MeasurementList
 from microscope_qc.app.panels.sem.orientation import OrientationChoice
 from microscope_qc.app.panels.sem.result import alignment_html
+from microscope_qc.app.panels.sem.stage_bar import StageBar
 from microscope_qc.app.panels.sem.tables import fit_table, plain_table
-from microscope_qc.app.panels.sem.travel import TravelModel
+from microscope_qc.app.panels.sem.travel import TravelModel, severity_of
 from microscope_qc.app.session.session import Session
 from microscope_qc.app.widgets.crop_slides import follow_slides
 from microscope_qc.app.widgets.crops import CropProvider, CropSpec
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from microscope_qc.app.base.jobs import JobRunner
     from microscope_qc.app.base.settings import AppSettings
     from microscope_qc.correlation.registration import Registration
-    from microscope_qc.project.records import Mark, RegistrationRecord
+    from microscope_qc.project.records import RegistrationRecord
 
 DEFAULT_NAME = "R1"
 THUMBNAIL_PX = 512
@@ -100,9 +101,12 @@ class SemDock(QWidget):
         self.travel = TravelModel(session, self)
         self.travel_table = QTableView()
         self.travel_note = note()
+        self.stage = StageBar(session, jobs, settings)
+        self._start_mm: tuple[float, float] | None = None
         self.measurements = MeasurementList(session, jobs, settings, save=save, crops=self.crops)
         self.exports = ExportButtons(session, jobs, settings, save=save, ask_path=ask_path)
         self._build()
+        self._driving_to = 0
         self._visited = np.empty(0, np.int64)  # all that are chosen, those left out too
         self._due = Refresh(self, self.refresh, after_ms=REFRESH_MS)
         for signal in (session.marks_changed, session.slides_changed, session.registrations_changed):
@@ -142,6 +146,9 @@ class SemDock(QWidget):
         self.travel_table.setModel(self.travel)
         plain_table(self.travel_table)
         self.travel_table.clicked.connect(self._on_travel_clicked)
+        self.stage.moved.connect(self._on_stage_moved)
+        self.stage.step_wanted.connect(self.step)
+        self.stage.order_wanted.connect(self._on_order_wanted)
         mark_buttons = QHBoxLayout()
         mark_buttons.addWidget(self.place)
         mark_buttons.addWidget(self.delete)
@@ -156,7 +163,7 @@ class SemDock(QWidget):
         content = column_of(
             heading("Marks"), self.marks_note, self.table, mark_buttons, self.mark_tools, 8,
             heading("Alignment"), self.choice, align_row, self.result, 8,
-            travel_head, self.travel_note, self.travel_table, 8,
+            travel_head, self.travel_note, self.travel_table, self.stage, 8,
             heading("EDX measurements"), self.measurements, 8,
             heading("Export"), self.exports,
         )  # fmt: skip
@@ -191,7 +198,7 @@ class SemDock(QWidget):
         project, slide = self._session.project, self._session.slide
         marks = project.marks.of_slide(slide.id) if project is not None and slide is not None else []
         self._load_registration()
-        fresh = self.registration is not None and _made_from(self.registration, marks)
+        fresh = self.registration is not None and made_from(self.registration, marks)
         self.marks.show(marks, self.registration if fresh else None)
         fit_table(self.table, rows=(2, 6))
         missing = len(marks) - len(self.marks.complete)
@@ -245,7 +252,7 @@ class SemDock(QWidget):
         size = self._session.pixel_size_um
         if len(complete) < 2 or size is None:
             return
-        px, mm = _places(complete)
+        px, mm = places_of(complete)
         names = [mark.name for mark in complete]
         try:
             certain = fit(px, mm, size, names=names).mirror_certain
@@ -309,15 +316,6 @@ class SemDock(QWidget):
         table = self._session.table
         return table.rows[table.chosen]
 
-    def _severity(self, ids: np.ndarray) -> np.ndarray | None:
-        """Severity of findings of the slide, where they are visited by it."""
-        from microscope_qc.workflows.review.severity import slide_severities
-
-        project, slide = self._session.project, self._session.slide
-        if project is None or slide is None or self._settings.stage_order != "severity":
-            return None
-        return slide_severities(project, slide.id, ids)[1].total
-
     def _show_travel(self) -> None:
         from microscope_qc.workflows.stage.travel import travel_order, travel_rows
 
@@ -333,7 +331,8 @@ class SemDock(QWidget):
             self.registration,
             order=self._settings.stage_order,
             pixel_size_um=self._session.pixel_size_um,
-            severity=self._severity(rows["id"]),
+            severity=severity_of(self._session, rows["id"], self._settings.stage_order),
+            start_mm=self._start_mm,
         )
         self.travel.show(rows[order], self.registration)
         fit_table(self.travel_table, rows=(1, 9))
@@ -350,7 +349,22 @@ class SemDock(QWidget):
             text += f" {things(rejected, 'chosen finding')} left out (rejected)."
         self.travel_note.setText(text)
         self.travel_table.setVisible(len(rows) > 0)
+        self._show_stage()
         self.exports.refresh()
+
+    def _show_stage(self) -> None:
+        """Show where the stage is on the slide, and where it should drive to."""
+        now, slide, place = self._session.stage_now, self._session.slide, None
+        if now.xy_mm is not None and self.registration is not None and slide is not None:
+            y, x = self.registration.from_stage(np.array([now.xy_mm]))[0]
+            place = slide.id, float(y), float(x)
+        now.show(now.xy_mm, place)
+        ids = self.travel.rows["id"].tolist()
+        number = ids.index(self._driving_to) if self._driving_to in ids else -1
+        target = self.travel.targets[number] if number >= 0 and self.travel.targets else None
+        self.stage.show_target(target, number + 1, len(ids))
+        if number >= 0:
+            self.travel_table.selectRow(number)
 
     # -- what the user does ------------------------------------------------------------------------------------------
 
@@ -393,7 +407,7 @@ class SemDock(QWidget):
         if self._why_not_align() or project is None or slide is None or size is None:
             return
         complete = self.marks.complete
-        px, mm = _places(complete)
+        px, mm = places_of(complete)
         mirror = self.choice.mirror if self._both is not None else None
         try:
             made = fit(px, mm, size, mirror=mirror, names=[mark.name for mark in complete])
@@ -411,7 +425,31 @@ class SemDock(QWidget):
         self._session.stage_changed.emit()
 
     def _on_travel_clicked(self, index: QModelIndex) -> None:
-        self._session.navigation.select_and_centre(int(self.travel.rows["id"][index.row()]))
+        self._drive_to(index.row())
+
+    def step(self, by: int) -> None:
+        """Go to the next or a previous place of the travel list."""
+        ids = self.travel.rows["id"].tolist()
+        at = ids.index(self._driving_to) if self._driving_to in ids else -1 if by > 0 else len(ids)
+        if not ids:
+            self._session.notice.emit("The travel list is empty: choose findings with S.")
+        elif 0 <= at + by < len(ids):
+            self._drive_to(at + by)
+        else:
+            self._session.notice.emit(f"That was the {'last' if by > 0 else 'first'} place of the travel list.")
+
+    def _drive_to(self, place: int) -> None:
+        self._driving_to = int(self.travel.rows["id"][place])
+        self._session.navigation.select_and_centre(self._driving_to)
+        self._show_stage()
+
+    def _on_stage_moved(self, x_mm: float, y_mm: float) -> None:
+        self._session.stage_now.show((x_mm, y_mm), None)
+        self._show_stage()
+
+    def _on_order_wanted(self) -> None:
+        self._start_mm = self._session.stage_now.xy_mm
+        self._show_travel()
 
     # -- what happens ------------------------------------------------------------------------------------------------
 
@@ -458,24 +496,5 @@ def _files_of(data: QMimeData | None) -> list[Path]:
     return [Path(url.toLocalFile()) for url in urls if url.isLocalFile()]
 
 
-def _places(marks: list[Mark]) -> tuple[np.ndarray, np.ndarray]:
-    px = np.array([[mark.y_px, mark.x_px] for mark in marks], float)
-    mm = np.array([[mark.stage_x_mm, mark.stage_y_mm] for mark in marks], float)
-    return px, mm
-
-
 def _centres(rows: np.ndarray) -> np.ndarray:
     return np.stack([(rows["y0"] + rows["y1"]) / 2, (rows["x0"] + rows["x1"]) / 2], axis=1)
-
-
-def _made_from(registration: Registration, marks: list[Mark]) -> bool:
-    """Whether an alignment was made from exactly these marks."""
-    complete = [mark for mark in marks if mark.stage_x_mm is not None and mark.stage_y_mm is not None]
-    if len(complete) != registration.n:
-        return False
-    px, mm = _places(complete)
-    return (
-        tuple(mark.name for mark in complete) == tuple(registration.names)
-        and np.allclose(px, registration.marks_px)
-        and np.allclose(mm, registration.stage_mm, rtol=0, atol=1e-9)
-    )

@@ -119,3 +119,13 @@ class TravelModel(QAbstractTableModel):
         if column == FIELD:
             return "?" if target.field_um is None else rounded_text(target.field_um)
         return "?" if target.r95_um is None else rounded_text(target.r95_um)
+
+
+def severity_of(session: Session, ids: np.ndarray, order: str) -> np.ndarray | None:
+    """Severity of findings of the slide on screen, where they are visited by it."""
+    from microscope_qc.workflows.review.severity import slide_severities
+
+    project, slide = session.project, session.slide
+    if project is None or slide is None or order != "severity":
+        return None
+    return slide_severities(project, slide.id, ids)[1].total
