@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import pandas
 
 __all__ = [
-    "areas_searched", "classify_edx", "compare_batches", "compositions", "draw_areas", "import_edx", "link_edx", "plot",
-    "process_control", "severity", "statistics", "verdicts",
+    "areas_searched", "classify_edx", "compare_batches", "compositions", "draw_areas", "import_edx",
+    "link_edx", "plot", "process_control", "severity", "statistics", "verdicts", "where",
 ]  # fmt: skip
 
 
@@ -261,6 +261,38 @@ def areas_searched(project: Path | str, areas: Sequence[int], *, classes: Sequen
         wanted = None if classes is None else [opened.classes.by_code(code).id for code in classes]
         for number in areas:
             opened.areas.searched(number, wanted)
+
+
+def where(*projects: Path | str, of: str = "") -> tuple[pandas.DataFrame, pandas.DataFrame]:
+    """Return squares with more findings than chance explains, and pairs at each distance, as ``stats --where`` does.
+
+    Parameters
+    ----------
+    of
+        Code of a class or name of a class group; "" takes all.
+
+    Returns
+    -------
+    pandas.DataFrame, pandas.DataFrame
+        One row for each square, with its ``findings``; one for each distance, with the pair correlation ``g`` (1 by
+        chance), Ripley's L less the distance (0 by chance) and their envelopes. Its ``attrs`` hold ``p`` and ``words``,
+        or the ``reason`` why there is none.
+
+    Raises
+    ------
+    MicroscopeQCError
+        When a project cannot be opened, or there is no such class.
+    """
+    import pandas as pd
+
+    from microscope_qc.workflows.results.counted_findings import counted_projects
+    from microscope_qc.workflows.results.where import where_found
+
+    found = run_job(where_found(run_job(counted_projects(projects)), of))
+    known = found["clustering"]
+    distances = pd.DataFrame({name: value for name, value in known.items() if isinstance(value, list)})
+    distances.attrs.update({name: value for name, value in known.items() if not isinstance(value, list)})
+    return pd.DataFrame(found["hotspots"]), distances
 
 
 def severity(*projects: Path | str) -> pandas.DataFrame:

@@ -9,7 +9,7 @@ from typing import Any
 from microscope_qc.cli.parts import add_slides
 
 # as in workflows.results.plots, which is not imported for --help
-NAMES = ("totals", "sizes", "dates", "field", "outcomes")
+NAMES = ("totals", "sizes", "dates", "field", "outcomes", "map", "distances")
 LOOKS = ("print", "light", "dark")
 
 
@@ -20,7 +20,8 @@ def register(subparsers: Any) -> None:
         description="Draw one plot of all findings that count. totals: findings of each cross-section by class group. "
         "sizes: by the longer side and class. dates: against the production date. field: against a number that is "
         "known of the specimens, with Spearman's rank correlation. outcomes: what the review made of what models "
-        "found. Bars and dots per mm2 have their 95 % intervals.",
+        "found. map: findings per mm2 in squares of the slide with the most of them. distances: pairs of findings at "
+        "each distance by those of chance in the same area. Bars and dots per mm2 have their 95 % intervals.",
     )
     parser.add_argument("name", choices=NAMES, metavar="NAME", help=f"one of {', '.join(NAMES)}")
     parser.add_argument("projects", type=Path, nargs="+", metavar="PROJECT.mqc")

@@ -28,6 +28,12 @@ def register(subparsers: Any) -> None:
         help="groups of slides with the same batch or any other field of specimens, or slide, or project; class and "
         "class-group leave only the rows of these; may be repeated",
     )  # fmt: skip
+    parser.add_argument(
+        "--where", metavar="CLASS",
+        help="also where findings of a class, class group or all lie: squares with more than chance explains (5 %% of "
+        "them at most are none), and whether they lie in clusters, by pair correlation and Ripley's K in the searched "
+        "area against 99 patterns of chance; distances below the size of a finding are not read",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     parser.add_argument(
         "--csv", type=Path, metavar="OUT.csv|xlsx", help="write a table, a line for each slide and class"
@@ -71,10 +77,12 @@ def _stats(args: argparse.Namespace) -> int:
     from microscope_qc.cli.parts import slides_of_only
     from microscope_qc.cli.progress import run
     from microscope_qc.workflows.open import opened_in_turn
+    from microscope_qc.workflows.results.counted_findings import counted_projects
     from microscope_qc.workflows.results.grouping import statistics_by
     from microscope_qc.workflows.results.grouping_text import grouped_lines, write_grouped_table
     from microscope_qc.workflows.results.statistics import statistics_job, statistics_of
     from microscope_qc.workflows.results.statistics_text import statistics_lines, write_statistics_table
+    from microscope_qc.workflows.results.where import where_found, where_lines
 
     slide_ids, projects = slides_of_only(args.projects, args.slide), opened_in_turn(args.projects)
     lines, write = statistics_lines, write_statistics_table
@@ -85,7 +93,14 @@ def _stats(args: argparse.Namespace) -> int:
         found = run(statistics_job(next(projects), slide_ids), args)
     else:
         found = run(statistics_of(projects), args)
-    return print_numbers(args, found, lines=lines, write=write)
+    if args.where is None:
+        return print_numbers(args, found, lines=lines, write=write)
+    where = run(
+        where_found(run(counted_projects(args.projects, slide_ids), args), "" if args.where == "all" else args.where),
+        args,
+    )
+    found = {**found, "where": where}
+    return print_numbers(args, found, lines=lambda known: [*lines(known), *where_lines(known["where"])], write=write)
 
 
 def _report(args: argparse.Namespace) -> int:

@@ -47,6 +47,7 @@ class Shape(StrEnum):
     DOTS = "dots"  # a dot with its interval for each value of x
     DATES = "dates"  # the same, x in days as matplotlib counts them
     LINES = "lines"  # dots that a line joins
+    MAP = "map"  # squares, the darker the higher; those of a first of two series are outlined
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,6 +66,8 @@ class PlotMark:
         Numbers of the findings that it is of, shape (N,).
     tip
         What it says, in words.
+    box
+        Of a square of a map: y0, x0, y1, x1.
     """
 
     at: str
@@ -73,6 +76,7 @@ class PlotMark:
     findings: Ints = field(default_factory=lambda: _NONE)
     interval: tuple[float, float] | None = None
     tip: str = ""
+    box: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +228,8 @@ def drawn(plot: Plot, *, look: ChartLook = PRINT, size_in: tuple[float, float] =
         _DRAWERS[plot.shape](axes, plot, look)
         axes.set(xlabel=plain(plot.x, 60), ylabel=plain(plot.y, 60))
         axes.tick_params(axis="y", length=0)
-        axes.grid(axis="y", color=look.rule, linewidth=0.8)
+        if plot.shape is not Shape.MAP:
+            axes.grid(axis="y", color=look.rule, linewidth=0.8)
         axes.set_axisbelow(True)
         axes.spines["left"].set_visible(False)
         _legend(figure, plot, look, size_in[0])
@@ -321,9 +326,35 @@ def _draw_dates(axes: Axes, plot: Plot, look: ChartLook) -> None:
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
 
 
+def _draw_map(axes: Axes, plot: Plot, look: ChartLook) -> None:
+    from matplotlib import colormaps
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+    from matplotlib.patches import Rectangle
+
+    scale = Normalize(0, max(mark.value for _, _, mark in plot.marks()) or 1.0)
+    colours = colormaps["cividis"]
+    several = len(plot.series) > 1
+    for number, series in enumerate(plot.series):
+        edge, line = (series.colour, 1.8) if several and number == 0 else (look.paper, 0.3)
+        for place, mark in enumerate(series.marks):
+            assert mark.box is not None
+            y0, x0, y1, x1 = mark.box
+            face = colours(scale(mark.value))
+            axes.add_patch(
+                Rectangle((x0, y0), x1 - x0, y1 - y0, facecolor=face, edgecolor=edge, linewidth=line,
+                          zorder=3 - number, gid=f"mark-{number}-{place}")
+            )  # fmt: skip
+    boxes = np.array([mark.box for _, _, mark in plot.marks()])
+    axes.set(xlim=(boxes[:, 1].min(), boxes[:, 3].max()), ylim=(boxes[:, 2].max(), boxes[:, 0].min()), aspect="equal")
+    bar = axes.figure.colorbar(ScalarMappable(scale, colours), ax=axes, shrink=0.8)
+    bar.set_label("findings per mm²")
+    bar.outline.set_visible(False)
+
+
 _DRAWERS = {
     Shape.BESIDE: _draw_beside, Shape.STACKED: _draw_stacked, Shape.BINS: _draw_bins, Shape.DOTS: _draw_dots,
-    Shape.DATES: _draw_dates, Shape.LINES: _draw_lines,
+    Shape.DATES: _draw_dates, Shape.LINES: _draw_lines, Shape.MAP: _draw_map,
 }  # fmt: skip
 
 
@@ -378,7 +409,7 @@ def _count_up(axes: Axes, top: float) -> None:
 def _legend(figure: Figure, plot: Plot, look: ChartLook, width_in: float) -> None:
     from matplotlib.patches import Patch
 
-    if len(plot.series) < 2:
+    if len(plot.series) < 2 or plot.shape is Shape.MAP:
         return
     labels = [plain(series.name) for series in plot.series]
     patches = [

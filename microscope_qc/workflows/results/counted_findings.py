@@ -50,6 +50,7 @@ class FoundOnSlide:
     sizes_um: Floats
     by_detector: Mapping[str, tuple[Ints, Ints]]
     coverage: SlideCoverage
+    pixel_size_um: tuple[float, float] | None
     id_of: Mapping[int, int]
 
     @property
@@ -147,7 +148,7 @@ def _findings(
     return FoundOnSlide(
         slide, rows, known.found, _placed(rows["class_id"], place_of), labels,
         np.full(len(rows), np.nan) if size is None else size_um(rows, size),
-        by_detector, read_areas(known.sources).coverage, {place: number for number, place in place_of.items()},
+        by_detector, read_areas(known.sources).coverage, size, {place: number for number, place in place_of.items()},
     )  # fmt: skip
 
 

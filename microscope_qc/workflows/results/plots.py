@@ -33,6 +33,7 @@ from microscope_qc.workflows.results.plot_parts import (
     within_text,
 )
 from microscope_qc.workflows.results.plots_against import dates, field
+from microscope_qc.workflows.results.where import density_map, distances
 
 MOST_NAMES = 40
 """More bars beside each other cannot be told apart: those with the most findings are drawn."""
@@ -238,6 +239,8 @@ PLOTS = {
         PlotKind("dates", "Production date", frozenset({"of", "weight"}), dates),
         PlotKind("field", "Against a number", frozenset({"of", "field", "weight"}), field),
         PlotKind("outcomes", "True and false", frozenset({"of"}), outcomes),
+        PlotKind("map", "Map", frozenset({"of"}), density_map),
+        PlotKind("distances", "Distances", frozenset({"of"}), distances),
     )
 }
 """The kinds of plots by the names that commands use."""

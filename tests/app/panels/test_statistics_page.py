@@ -176,6 +176,7 @@ def test_the_table_is_copied_and_saved(cells: Any, page: StatisticsPage, tmp_pat
 
 CHOICES = {
     "totals": {"weight": "mm2"}, "sizes": {}, "dates": {"of": "Anode"}, "field": {"of": ""}, "outcomes": {},
+    "map": {}, "distances": {},
 }  # fmt: skip
 
 
