@@ -102,8 +102,7 @@ def test_the_next_start_finds_everything_as_it_was_left(start: Callable[[], Main
     header = next(one for one in table.findChildren(QHeaderView) if one.orientation() == Qt.Orientation.Horizontal)
     assert header.sectionSize(1) == wide
     splitter = window.navigator.show_panel("areas").findChild(QSplitter)
-    qtbot.wait(100)
-    assert splitter.sizes() == pytest.approx(parts, abs=6)
+    qtbot.waitUntil(lambda: splitter.sizes() == pytest.approx(parts, abs=6))
 
     window.navigator.trigger("view.reset")
     qtbot.waitUntil(lambda: window.docks["slides"].width() == pytest.approx(236, abs=2))

@@ -30,8 +30,9 @@ def page(user: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LearnPa
     user.wait_until(lambda: user.session.mosaic is not None, "the slide")
     user.session.scope.set_kind("all")
     user.click(user.window.workspaces.buttons.buttons["learn"])
+    user.wait_until(lambda: user.window.pages.learn is not None and user.window.pages.learn.isVisible(), "the page")
     made = user.window.pages.learn
-    assert made is not None and made.isVisible()
+    assert made is not None
     return made
 
 

@@ -9,6 +9,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QDockWidget, QLabel, QMainWindow, QVBoxLayout, QWidget
 
 from microscope_qc.app.actions.table import ActionTable
+from microscope_qc.app.base.turns import Later
 from microscope_qc.app.panels.spec import PanelSpec
 from microscope_qc.core.plugins import PluginProblem, Registry
 
@@ -33,7 +34,10 @@ class ReadsCrops(Protocol):
 
 
 class LazyDock(QDockWidget):
-    """A panel whose content is made when it is first shown."""
+    """A panel whose content is made when it is first shown, and the window has a moment for it.
+
+    While panels are arranged, those behind others are in front for an instant: they are not made for that.
+    """
 
     built = Signal(str)
 
@@ -51,6 +55,8 @@ class LazyDock(QDockWidget):
         self.setWidget(self._holder)
         if spec.area == "bottom":
             self.setTitleBarWidget(QWidget(self))  # the tabs show the title already, and low screens need the space
+        self._in_front = False
+        self._build_soon = Later(self, self._build_in_turn)
         self.visibilityChanged.connect(self._on_visibility_changed)
         self.hide()
 
@@ -70,7 +76,12 @@ class LazyDock(QDockWidget):
         return self.content
 
     def _on_visibility_changed(self, visible: bool) -> None:
-        if visible:
+        self._in_front = visible
+        if visible and self.content is None:
+            self._build_soon.soon()
+
+    def _build_in_turn(self) -> None:
+        if self._in_front:
             self.build()
 
 

@@ -27,6 +27,7 @@ from microscope_qc.app.context import Context
 from microscope_qc.app.panels import bookmarks
 from microscope_qc.app.panels.spec import panel_registry
 from microscope_qc.app.session.session import Session
+from microscope_qc.app.shell.ahead import ModulesAhead
 from microscope_qc.app.shell.contents import ContentReader
 from microscope_qc.app.shell.context_menu import show_canvas_menu
 from microscope_qc.app.shell.conversion import Conversions, OfferBar
@@ -89,6 +90,7 @@ class MainWindow(QMainWindow):
         self.slide_watch = SlideWatch(self.session, self.jobs, self, tell=self._on_slides_changed)
         HourlyBackup(self.session, self.jobs, self)
         DetectorReadiness(self.session, self.jobs, settings, self)
+        ModulesAhead(self.session, self.jobs, self)
         self.conversions = Conversions(self.session, self.jobs, self.offer_bar)
         self._with_project = self._said_of_project = False
         self._build_middle()

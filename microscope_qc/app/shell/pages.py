@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QSize, Signal
 from qtpy.QtWidgets import QStackedWidget, QWidget
 
+from microscope_qc.app.base.turns import Later
 from microscope_qc.app.canvas.canvas import Canvas
 from microscope_qc.app.shell.welcome import WelcomePage
 
@@ -42,8 +43,11 @@ class Pages(QStackedWidget):
         self.learn: LearnPage | None = None
         self.statistics: StatisticsPage | None = None
         self._review_zoom = 0.0
-        self.addWidget(welcome)
-        self.addWidget(canvas)
+        self._workspace = ""
+        self._coming = QWidget()
+        self._make_soon = Later(self, self._show_page)
+        for page in (welcome, canvas, self._coming):
+            self.addWidget(page)
 
     @property
     def with_threads(self) -> tuple[QWidget | None, ...]:
@@ -56,19 +60,30 @@ class Pages(QStackedWidget):
         return super().minimumSizeHint() if page is None else page.minimumSizeHint()
 
     def show_for(self, workspace: str) -> None:
-        """Show the welcome page without a project, else the page of the workspace."""
+        """Show the welcome page without a project, else the page of the workspace.
+
+        A page that is made for the first time comes when the window has a moment for it: its panels come before.
+        """
+        self._make_soon.stop()
+        self._workspace = workspace
         if self._session.project is None and self._session.ahead is not None:
             self.setCurrentWidget(self.canvas)
         elif self._session.project is None:
             self.welcome.refresh()
             self.setCurrentWidget(self.welcome)
+        elif (workspace, self.learn) == ("learn", None):
+            self.setCurrentWidget(self._coming)
+            self._make_soon.soon()
         else:
-            made = {"review": self._review_page, "learn": self._learn_page, "statistics": self._statistics_page}
-            page: QWidget = made[workspace]() if workspace in made else self.canvas
-            self.setCurrentWidget(page)
-            self.zoomed.emit(self._review_zoom if page is self.review else 0.0)
-            self._session.navigation.set_following(page is not self.review)
-            page.setFocus()
+            self._show_page()
+
+    def _show_page(self) -> None:
+        made = {"review": self._review_page, "learn": self._learn_page, "statistics": self._statistics_page}
+        page: QWidget = made[self._workspace]() if self._workspace in made else self.canvas
+        self.setCurrentWidget(page)
+        self.zoomed.emit(self._review_zoom if page is self.review else 0.0)
+        self._session.navigation.set_following(page is not self.review)
+        page.setFocus()
 
     def _on_review_zoomed(self, zoom: float) -> None:
         self._review_zoom = zoom

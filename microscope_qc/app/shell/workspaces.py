@@ -24,6 +24,8 @@ TIPS = {
     "statistics": "Numbers and plots of groups of slides",
     "sem": "Marks, alignment and the list of places to visit",
 }
+WITH_PAGE = ("review", "learn", "statistics")
+"""Workspaces with a page in the place of the canvas."""
 LAYOUT_VERSION = 5
 SEM_WIDTH = 464
 """Wide enough for every column of the marks and of the travel list."""
@@ -64,8 +66,11 @@ class Workspaces:
         self._settings.workspace = name
         self.buttons.check(name)
         if self._session.project is not None:
+            if name in WITH_PAGE:  # the canvas is not shown while panels move: it would be drawn again for each
+                self._show_page()
             self._show()
-            self._show_page()
+            if name not in WITH_PAGE:
+                self._show_page()
 
     def show_or_hide(self) -> None:
         """Show panels only with a project: the welcome page has none."""
@@ -176,7 +181,8 @@ class Workspaces:
         self._give_corner(name)
         docks = self._docks
         for dock in docks.values():
-            dock.setFloating(False)
+            if dock.isFloating():
+                dock.setFloating(False)
             window.addDockWidget(AREAS[dock.spec.area], dock)
             dock.hide()
         window.setTabPosition(AREAS["bottom"], QTabWidget.TabPosition.North)
