@@ -53,8 +53,8 @@ def _step(by: int, context: Context) -> None:
 
 ACTIONS = (
     Action("sem.open", "Marks and alignment", "SEM", _open, (), "map-marker-radius-outline", when=with_slide),
-    Action("sem.next", "Next place", "SEM", partial(_step, +1), (".",), "chevron-right", when=with_slide),
-    Action("sem.previous", "Previous place", "SEM", partial(_step, -1), (",",), "chevron-left", when=with_slide),
+    Action("sem.next", "Next place", "SEM", partial(_step, +1), ("J",), "chevron-right", when=with_slide),
+    Action("sem.previous", "Previous place", "SEM", partial(_step, -1), ("Shift+J",), "chevron-left", when=with_slide),
     Action(
         "sem.import_edx",
         "Import EDX table…",
