@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 from microscope_qc.core.jobs import run_job
 from microscope_qc.correlation.sites import USUAL_PATTERN
 from microscope_qc.workflows.open import opened_in_turn
+from microscope_qc.workflows.results.report import report_of as report
 
 if TYPE_CHECKING:
     import pandas
 
 __all__ = [
     "areas_searched", "classify_edx", "compare_batches", "compositions", "draw_areas", "import_edx",
-    "link_edx", "plot", "process_control", "severity", "statistics", "verdicts", "where",
+    "link_edx", "plot", "process_control", "report", "severity", "statistics", "verdicts", "where",
 ]  # fmt: skip
 
 
@@ -122,7 +123,7 @@ def plot(
     Parameters
     ----------
     name
-        ``totals``, ``sizes``, ``dates``, ``field`` or ``outcomes``.
+        ``totals``, ``shares``, ``sizes``, ``dates``, ``field``, ``outcomes``, ``places`` or ``by-hand``.
     projects
         Folders ``NAME.mqc``.
     out

@@ -85,9 +85,12 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
             "batches against each other, and against acceptance limits: pass, fail, undecided",
         ),
         "spc": ("batches", "a control chart over batches: which of them are unusual"),
-        "plot": ("plots", "draw numbers of slides: cross-sections, sizes, dates, fields, what the review made of them"),
+        "plot": (
+            "plots",
+            "draw numbers of slides: cross-sections, sizes, dates, fields, places, what the review made of them",
+        ),
         "coverage": ("coverage", "in which area each class was searched for; declare areas complete"),
-        "report": ("reports", "write a report as HTML or PDF"),
+        "report": ("reports", "write a report as HTML, PDF, Word file or JSON, also from your own template"),
         "overview": ("reports", "write a picture of a slide with its defects circled and numbered"),
         "marks": ("places", "list, add, move and delete the marks that align slides with a stage"),
         "alignments": ("places", "list and delete alignments of slides with a stage"),
@@ -99,7 +102,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     },
 }
 # Started by the program itself, not by a user.
-HIDDEN_COMMANDS = {"worker": "worker", "reader": "intake"}
+HIDDEN_COMMANDS = {"worker": "worker", "reader": "intake", "print-page": "pages"}
 
 MODULE_OF = {name: module for group in COMMANDS.values() for name, (module, _) in group.items()} | HIDDEN_COMMANDS
 

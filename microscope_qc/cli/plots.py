@@ -9,7 +9,7 @@ from typing import Any
 from microscope_qc.cli.parts import add_slides
 
 # as in workflows.results.plots, which is not imported for --help
-NAMES = ("totals", "sizes", "dates", "field", "outcomes", "map", "distances")
+NAMES = ("totals", "shares", "sizes", "dates", "field", "outcomes", "places", "by-hand", "map", "distances")
 LOOKS = ("print", "light", "dark")
 
 
@@ -18,10 +18,12 @@ def register(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "plot",
         description="Draw one plot of all findings that count. totals: findings of each cross-section by class group. "
-        "sizes: by the longer side and class. dates: against the production date. field: against a number that is "
-        "known of the specimens, with Spearman's rank correlation. outcomes: what the review made of what models "
-        "found. map: findings per mm2 in squares of the slide with the most of them. distances: pairs of findings at "
-        "each distance by those of chance in the same area. Bars and dots per mm2 have their 95 % intervals.",
+        "shares: of the classes, by cross-section. sizes: by the longer side and class. dates: against the production "
+        "date. field: against a number that is known of the specimens, with Spearman's rank correlation. outcomes: "
+        "what the review made of what models found. places: a dot for each finding on a picture of its slide. "
+        "by-hand: what users drew beside what detectors found, with the time that both took. map: findings per mm2 in "
+        "squares of the slide with the most of them. distances: pairs of findings at each distance by those of chance "
+        "in the same area. Bars and dots per mm2 have their 95 % intervals.",
     )
     parser.add_argument("name", choices=NAMES, metavar="NAME", help=f"one of {', '.join(NAMES)}")
     parser.add_argument("projects", type=Path, nargs="+", metavar="PROJECT.mqc")
@@ -32,7 +34,8 @@ def register(subparsers: Any) -> None:
     parser.add_argument("--class", dest="of", default="", metavar="CODE", help="a class or class group (default: all)")
     parser.add_argument(
         "--group-by", dest="by", default="slide", metavar="FIELD",
-        help="what a bar of totals stands for: slide, project, or a field of specimens (default slide)",
+        help="what a bar of totals, shares or by-hand stands for: slide, project, or a field of specimens (default "
+        "slide)",
     )  # fmt: skip
     parser.add_argument(
         "--field", default="", metavar="FIELD", help="of specimens: the number of field, the date of dates"
@@ -42,7 +45,7 @@ def register(subparsers: Any) -> None:
     )
     parser.add_argument(
         "--detector", dest="detectors", action="append", default=[], metavar="NAME",
-        help="totals as this detector found them; twice for two side by side",
+        help="totals as this detector found them; twice for two side by side; which are beside those drawn by hand",
     )  # fmt: skip
     parser.add_argument("--look", choices=LOOKS, default="print", help="colours of text and ground (default print)")
     parser.add_argument("--json", action="store_true", help="print the values as JSON")

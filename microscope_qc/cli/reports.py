@@ -9,9 +9,21 @@ from typing import Any
 from microscope_qc.cli.parts import add_slides, count, print_numbers, side_px, slides_of
 from microscope_qc.cli.planes import add_plane_options, plane_choice
 
+# as in reports.document, which is not imported for --help
+REPORT_PARTS = (
+    "specimens", "method", "models", "coverage", "numbers", "verdict", "plots", "maps", "worst", "gallery", "chosen",
+    "compositions", "people", "hashes",
+)  # fmt: skip
+
 
 def register(subparsers: Any) -> None:
     """Add the commands."""
+    _add_stats(subparsers)
+    _add_report(subparsers)
+    _add_overview(subparsers)
+
+
+def _add_stats(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "stats",
         description="Counts per class and state, and sizes, of all findings that count; densities on the area that was "
@@ -40,28 +52,64 @@ def register(subparsers: Any) -> None:
     )
     parser.set_defaults(handler=_stats)
 
+
+def _add_report(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "report",
-        description="Write one file with counts, densities, sizes, maps and a gallery, worst first, over all slides.",
+        description="Write one file with what there is to say of a project: specimens, method, models, coverage, "
+        "counts and densities with their intervals, plots, maps, the worst and all findings of each class as pictures, "
+        "what was chosen for the SEM, verdicts, compositions, people and hashes. All files are made from one document, "
+        "which --json prints and --schema describes.",
     )
     parser.add_argument("project", type=Path, metavar="PROJECT.mqc")
-    parser.add_argument("out", type=Path, metavar="OUT", help="ends in .html or .pdf")
+    parser.add_argument("out", type=Path, metavar="OUT", help="ends in .html, .pdf, .docx or .json")
     add_slides(parser)
-    parser.add_argument("--gallery", type=count, default=60, metavar="N", help="pictures in the gallery (default 60)")
+    parser.add_argument(
+        "--template", type=Path, metavar="FILE",
+        help="a lab's own: HTML with {{fields}} (for .html and .pdf; it may extend report.html.j2), or a Word file "
+        "with {{fields}} (for .docx); a row or paragraph with a field of a list is repeated for each entry",
+    )  # fmt: skip
+    parser.add_argument(
+        "--start-template", action="store_true",
+        help="write the Word file to begin a template with, instead of the report",
+    )  # fmt: skip
+    parser.add_argument("--language", choices=("en", "de"), default="en", help="English or German (default en)")
+    parser.add_argument(
+        "--leave-out", action="append", default=[], metavar="PART",
+        help=f"a part that the report does without; may be repeated: {', '.join(REPORT_PARTS)}",
+    )  # fmt: skip
+    parser.add_argument(
+        "--group-by", dest="by", action="append", default=[], metavar="FIELD",
+        help="numbers and a verdict for groups of slides with the same batch or any other field of specimens; may be "
+        "repeated",
+    )  # fmt: skip
+    parser.add_argument(
+        "--limits", type=Path, metavar="FILE.csv|xlsx", help="acceptance limits, as compare-batches takes them"
+    )
+    parser.add_argument(
+        "--worst", type=count, default=4, metavar="N", help="findings of each class that are shown large (default 4)"
+    )
+    parser.add_argument(
+        "--gallery", type=count, default=240, metavar="N",
+        help="findings of each class on contact sheets, worst first (default 240)",
+    )  # fmt: skip
     parser.add_argument(
         "--maps", type=count, default=12, metavar="N",
         help="slides with a map and tables of their own, those with the most findings first (default 12)",
     )  # fmt: skip
     parser.add_argument("--rejected", action="store_true", help="show rejected findings too")
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_argument("--json", action="store_true", help="print the document as JSON, and the file that was written")
+    parser.add_argument("--schema", action=_PrintSchema, nargs=0, help="print the JSON schema of the document, and end")
     parser.set_defaults(handler=_report)
 
+
+def _add_overview(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "overview",
         description="Write the whole slide as one picture with circles and numbers on its defects.",
     )
     parser.add_argument("project", type=Path, metavar="PROJECT.mqc")
-    parser.add_argument("out", type=Path, metavar="OUT", help="ends in .png or .tif")
+    parser.add_argument("out", type=Path, metavar="OUT", help="ends in .png, .tif or .pdf")
     parser.add_argument("--selected", action="store_true", help="only findings chosen for the SEM")
     parser.add_argument("--rejected", action="store_true", help="rejected findings too")
     parser.add_argument("--slide", metavar="NAME")
@@ -103,18 +151,41 @@ def _stats(args: argparse.Namespace) -> int:
     return print_numbers(args, found, lines=lambda known: [*lines(known), *where_lines(known["where"])], write=write)
 
 
-def _report(args: argparse.Namespace) -> int:
-    from microscope_qc.cli.progress import run
-    from microscope_qc.project import Project
-    from microscope_qc.workflows.results.report import write_report
+class _PrintSchema(argparse.Action):
+    """Prints the schema and ends, whatever else is asked for."""
 
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        """End with the schema on stdout."""
+        from microscope_qc.cli.progress import print_json
+        from microscope_qc.reports.document import ReportDocument
+
+        print_json(ReportDocument.model_json_schema())
+        parser.exit()
+
+
+def _report(args: argparse.Namespace) -> int:
+    from microscope_qc.cli.progress import print_json, run
+    from microscope_qc.project import Project
+    from microscope_qc.reports.word_start import write_starting_template
+    from microscope_qc.workflows.results.batches import read_limits
+    from microscope_qc.workflows.results.report import check_names, report_document, write_document
+    from microscope_qc.workflows.results.report_content import ReportChoice
+
+    if args.start_template:
+        return _say_file(args, write_starting_template(args.out, args.language))
+    check_names(args.out, args.template)
+    choice = ReportChoice(
+        frozenset(args.leave_out), args.language, tuple(args.by),
+        tuple(read_limits(args.limits) if args.limits else ()), args.worst, args.gallery, args.maps, args.rejected,
+    )  # fmt: skip
     with Project.open(args.project, write=False) as project:
-        job = write_report(
-            project, args.out, gallery=args.gallery, rejected=args.rejected, maps=args.maps,
-            slide_ids=slides_of(project, args.slide),
-        )  # fmt: skip
-        written = run(job, args)
-    return _say_file(args, written)
+        document = run(report_document(project, choice, slide_ids=slides_of(project, args.slide)), args)
+    run(write_document(document, args.out, template=args.template), args)
+    if args.json:
+        print_json(document.model_dump(mode="json") | {"file": args.out})
+    else:
+        print(args.out)
+    return 0
 
 
 def _overview(args: argparse.Namespace) -> int:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from microscope_qc.core.wording import UNKNOWN, count_text
+from microscope_qc.reports import marked
+from microscope_qc.reports.plot_values import Plot, PlotMark, Series, Shape
 from microscope_qc.reports.plots import DPI, INK, PAPER, QUIET, RULE, Chart, legend_below, plain, style
 
 if TYPE_CHECKING:
@@ -41,34 +43,20 @@ def bars_by_class(classes: Sequence[str], parts: Mapping[str, Sequence[int]], *,
     unit
         What is counted: "boxes".
     """
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
-
-    most = max((max(counts, default=0) for counts in parts.values()), default=0)
-    if not most:
+    if not any(map(any, parts.values())):
         return None
-    with style():
-        figure = Figure(figsize=(9.4, 3.2), dpi=DPI)
-        axes = figure.add_axes((0.07, 0.2, 0.92, 0.74))
-        width, tips = 0.84 / len(parts), {}
-        for number, (part, counts) in enumerate(parts.items()):
-            left = np.arange(len(classes)) - 0.42 + number * width
-            bars = axes.bar(left, counts, width * 0.92, align="edge", color=COLOURS[number], linewidth=0)
-            for place, (bar, count) in enumerate(zip(bars, counts, strict=True)):
-                bar.set_gid(f"bar-{number}-{place}")
-                tips[f"bar-{number}-{place}"] = f"{classes[place]}, {part}: {count_text(count)} {unit}"
-                axes.text(
-                    left[place] + width * 0.46, count + most * 0.015, count_text(count), ha="center", va="bottom",
-                    color=QUIET, fontsize=7.5 if len(classes) * len(parts) <= 30 else 5.5,
-                )  # fmt: skip
-        axes.set_xticks(range(len(classes)), [plain(code, 18) for code in classes])
-        axes.tick_params(axis="x", length=0, labelrotation=0 if len(classes) <= 10 else 45)
-        axes.set(xlim=(-0.6, len(classes) - 0.4), ylim=(0, 1.12 * most), ylabel=unit)
-        axes.yaxis.set_major_locator(MaxNLocator(nbins=5, integer=True, min_n_ticks=1))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: count_text(round(value))))
-        _plain_axes(axes)
-        legend_below(axes, [(COLOURS[n], part) for n, part in enumerate(parts)], width_in=8.6, below=0.34)
-        return Chart(figure, f"Number of {unit} of each class and part", tips)
+    series = [
+        Series(
+            part, COLOURS[number],
+            [
+                PlotMark(code, place, count, tip=f"{code}, {part}: {count_text(count)} {unit}", label=count_text(count))
+                for place, (code, count) in enumerate(zip(classes, counts, strict=True))
+            ],
+        )
+        for number, (part, counts) in enumerate(parts.items())
+    ]  # fmt: skip
+    title = f"Number of {unit} of each class and part"
+    return marked.drawn(Plot("bars", title, Shape.BESIDE, y=unit, series=series, names=classes))
 
 
 def curves(title: str, lines: Sequence[Line], *, x: str, y: str, diagonal: bool = False) -> Chart | None:

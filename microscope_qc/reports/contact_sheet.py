@@ -21,7 +21,7 @@ LEAST_SIDE_PX = 240
 _PAPER = (255, 255, 255)
 _SHADE = (14, 16, 18)
 _DASH_PX = 6
-_LETTERS_PX = 13
+_LETTERS_PX, _NUMBER_PX = 13, 11
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,3 +115,20 @@ def _dashes(
             a, b = ((xa + (xb - xa) * end, ya + (yb - ya) * end) for end in ends)
             lines.append((a, b))
     return lines
+
+
+def draw_numbered(pictures: Sequence[tuple[np.ndarray, str]], *, columns: int = 8) -> np.ndarray:
+    """Draw square pictures of one size in rows, each with a line below it, uint8 (H, W, 3)."""
+    from PIL import Image, ImageDraw
+
+    side = pictures[0][0].shape[0]
+    step_x, step_y = side + GAP_PX, side + GAP_PX + _NUMBER_PX + 4
+    rows = -(-len(pictures) // columns)
+    sheet = Image.new("RGB", (columns * step_x + GAP_PX, rows * step_y + GAP_PX), _PAPER)
+    draw = ImageDraw.Draw(sheet)
+    for number, (pixels, words) in enumerate(pictures):
+        row, column = divmod(number, columns)
+        x, y = GAP_PX + column * step_x, GAP_PX + row * step_y
+        sheet.paste(Image.fromarray(pixels), (x, y))
+        draw.text((x, y + side + 1), words, font=font_for(words, _NUMBER_PX), fill=_SHADE)
+    return np.asarray(sheet)

@@ -29,44 +29,6 @@ def font_for(text: str, size_px: int, *, bold: bool = False) -> Any:
     return _wide_font(size_px) or font(size_px, bold=bold)
 
 
-def wrapped(text: str, *, size_pt: float, width_pt: float) -> list[str]:
-    """Lines of ``text`` that are not wider than ``width_pt``; words that are wider by themselves are cut."""
-    lines: list[str] = []
-    line = ""
-    for word in text.split(" "):
-        joined = f"{line} {word}" if line else word
-        if _wide(joined, size_pt) <= width_pt:
-            line = joined
-            continue
-        if line:
-            lines.append(line)
-        line = word
-        while _wide(line, size_pt) > width_pt:
-            count = _fitting(line, size_pt, width_pt)
-            lines.append(line[:count])
-            line = line[count:]
-    return [*lines, line]
-
-
-def shortened(text: str, *, size_pt: float, width_pt: float) -> str:
-    """``text``, with an ellipsis at its end where it is wider than ``width_pt``."""
-    if _wide(text, size_pt) <= width_pt:
-        return text
-    return text[: _fitting(text + "…", size_pt, width_pt - _wide("…", size_pt))].rstrip() + "…"
-
-
-def _wide(text: str, size_pt: float) -> float:
-    return float(font_for(text, 100).getlength(text)) * size_pt / 100
-
-
-def _fitting(text: str, size_pt: float, width_pt: float) -> int:
-    """Number of letters at the start that fit, at least one."""
-    count = max(1, int(len(text) * width_pt / _wide(text, size_pt)))
-    while count > 1 and _wide(text[:count], size_pt) > width_pt:
-        count -= 1
-    return count
-
-
 @functools.lru_cache(maxsize=16)
 def _wide_font(size_px: int) -> Any:
     from PIL import ImageFont

@@ -1,66 +1,60 @@
-"""The report and the drive sheet as single HTML files that need nothing else."""
+"""The report, the drive sheet and other pages as single HTML files that need nothing else."""
 
 from __future__ import annotations
 
-import base64
+from collections.abc import Mapping
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from microscope_qc.core.files import atomic_write
-from microscope_qc.core.wording import count_text, percent_text
-from microscope_qc.reports.content import ReportContent
-from microscope_qc.reports.plots import Chart, position_map, size_chart, svg
+from microscope_qc.reports.document import CONTENTS, ReportDocument, as_uri
+from microscope_qc.reports.document_charts import chart_of, map_of
+from microscope_qc.reports.filling import environment, fill
+from microscope_qc.reports.language import Language
+from microscope_qc.reports.plots import Chart, svg
 
 if TYPE_CHECKING:
     from markupsafe import Markup
 
 
 def render(template: str, **values: Any) -> str:
-    """Fill one of the package's templates; everything that is not marked as safe is escaped."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    folder = Path(__file__).parent / "templates"
-    environment = Environment(
-        loader=FileSystemLoader(folder),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["data_uri"] = data_uri
-    environment.filters["thin"] = count_text
-    environment.filters["percent"] = percent_text
-    page: str = environment.get_template(template).render(**values)
-    return page
+    """Fill one of the package's templates."""
+    return fill(template, values, within=environment(data_uri=as_uri))
 
 
-def data_uri(jpeg: bytes) -> str:
-    """JPEG as an address that holds the picture itself."""
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
-
-
-def write_html(path: Path | str, content: ReportContent) -> Path:
-    """Write the report."""
-    maps = []
-    for number, slide in enumerate(content.detailed):
-        occurring = [i for i in range(len(content.classes)) if (slide.points[:, 2] == i).any()]
-        maps.append(
-            {
-                "slide": slide,
-                "whole": drawn(position_map(slide, content.classes), f"map{number}"),
-                "single": [
-                    {
-                        "cls": content.classes[i],
-                        "count": int((slide.points[:, 2] == i).sum()),
-                        "svg": drawn(position_map(slide, content.classes, only=i), f"map{number}-{i}"),
-                    }
-                    for i in occurring
-                ],
-            }
-        )
-    chart = drawn(size_chart(content.slides, content.classes), "sizes")
-    atomic_write(path, render("report.html.j2", content=content, maps=maps, chart=chart))
+def write_html(path: Path | str, document: ReportDocument, *, template: Path | None = None) -> Path:
+    """Write the report as one page; see :func:`report_page`."""
+    atomic_write(path, report_page(document, template=template))
     return Path(path)
+
+
+def report_page(document: ReportDocument, *, template: Path | None = None) -> str:
+    """Fill the report's template, or that of a lab, with the fields of the document.
+
+    A plot is drawn by ``{{ plot | chart }}``, a map by ``{{ slide.map | positions(classes) }}``.
+
+    Raises
+    ------
+    InputError
+        When the lab's template cannot be read, or is wrong: the field is named with its line.
+    """
+    language, numbers = Language(document.language), count()
+
+    def chart(plot: Mapping[str, Any]) -> Markup:
+        return drawn(chart_of(plot, language), f"chart{next(numbers)}")
+
+    def positions(known: Mapping[str, Any], classes: list[Mapping[str, Any]], only: int | None = None) -> Markup:
+        return drawn(map_of(known, classes, only=only), f"map{next(numbers)}")
+
+    within = environment(language, lab=template, chart=chart, positions=positions)
+    headings = {name: language.say(heading) for name, heading in CONTENTS.items()}
+    return fill("report.html.j2", fields(document) | {"headings": headings}, within=within, lab=template)
+
+
+def fields(document: ReportDocument) -> dict[str, Any]:
+    """What templates get of a document."""
+    return document.model_dump(mode="json")
 
 
 def drawn(chart: Chart | None, name: str) -> Markup:

@@ -1,23 +1,23 @@
-"""Plots as values, with the findings behind them, drawn with the look of :mod:`microscope_qc.reports.plots`.
+"""Draws plots of statistics with the look of :mod:`microscope_qc.reports.plots`.
 
-What is drawn is known before: a window shows the same bars and dots as a file, and knows what lies under the mouse.
+A window shows the same bars and dots as a file, and knows what lies under the mouse.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from microscope_qc.core.arrays import Ints
 from microscope_qc.core.numbers import rounded
 from microscope_qc.core.sheets import write_sheet
 from microscope_qc.core.wording import count_text, significant_text
+from microscope_qc.reports.plot_values import Plot, Series, Shape
 from microscope_qc.reports.plots import DPI, PRINT, Chart, ChartLook, plain, save, size_ticks, style
+from microscope_qc.reports.slide_dots import dot_places, draw_places
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,171 +25,16 @@ if TYPE_CHECKING:
 
 TABLES = (".csv", ".xlsx")
 WIDTH_IN, HEIGHT_IN = 8.4, 4.4
-_NONE = np.zeros(0, np.int64)
 _LONGEST_TICK = 16
 _MANY_TICKS = 8
 """With more names along an axis they stand aslant."""
-_HIGHEST = 3.0
-"""So many times as high as the highest value the axis reaches at most."""
 _MANY_DOTS = 40
 """With more along a line they are small."""
+_HIGHEST = 3.0
+"""So many times as high as the highest value the axis reaches at most."""
 _PALE, _HATCH = 0.55, "////"
 _ROOM = 0.84
 """Of the place of a name along the axis its bars take so much."""
-
-
-class Shape(StrEnum):
-    """How values are drawn."""
-
-    BESIDE = "beside"  # a bar for each series at each name
-    STACKED = "stacked"  # the bars of a name on each other
-    BINS = "bins"  # the same between edges with equal steps of the logarithm
-    DOTS = "dots"  # a dot with its interval for each value of x
-    DATES = "dates"  # the same, x in days as matplotlib counts them
-    LINES = "lines"  # dots that a line joins
-    MAP = "map"  # squares, the darker the higher; those of a first of two series are outlined
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PlotMark:
-    """A bar, a part of one, or a dot.
-
-    Attributes
-    ----------
-    at
-        Where on the x axis: its text, and its number: the place of the name or bin, or the value.
-    value
-        Height, or y.
-    interval
-        95 %, None where there is none.
-    findings
-        Numbers of the findings that it is of, shape (N,).
-    tip
-        What it says, in words.
-    box
-        Of a square of a map: y0, x0, y1, x1.
-    """
-
-    at: str
-    x: float
-    value: float
-    findings: Ints = field(default_factory=lambda: _NONE)
-    interval: tuple[float, float] | None = None
-    tip: str = ""
-    box: tuple[float, ...] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Series:
-    """Marks of one colour; ``pale`` tells a second series of the same colour apart."""
-
-    name: str
-    colour: str
-    marks: Sequence[PlotMark]
-    pale: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Plot:
-    """A plot as values.
-
-    Attributes
-    ----------
-    name
-        Of its kind, as commands call it.
-    names
-        Along the x axis of bars.
-    edges
-        Of bins, one more than there are bins.
-    notes
-        Sentences that stand below it.
-    why_not
-        Why there is nothing to draw, "" otherwise.
-    of_findings
-        Whether marks are of findings.
-    log_x, pointer
-        Of lines: whether x has equal steps of the logarithm, and a value of x to point out.
-    """
-
-    name: str
-    title: str
-    shape: Shape
-    x: str = ""
-    y: str = ""
-    series: Sequence[Series] = ()
-    names: Sequence[str] = ()
-    edges: np.ndarray | None = None
-    notes: Sequence[str] = ()
-    why_not: str = ""
-    of_findings: bool = True
-    log_x: bool = False
-    pointer: float | None = None
-
-    def marks(self) -> Iterator[tuple[str, Series, PlotMark]]:
-        """Each mark with its key, in the order in which they are drawn."""
-        for number, series in enumerate(self.series):
-            for place, mark in enumerate(series.marks):
-                yield f"mark-{number}-{place}", series, mark
-
-    def mark(self, key: str) -> PlotMark:
-        """Return the mark with a key."""
-        _, number, place = key.split("-")
-        return self.series[int(number)].marks[int(place)]
-
-    def records(self) -> list[dict[str, Any]]:
-        """Return one record for each mark: series, x, value, limits, and of findings how many they are."""
-        along, up = self.x or "name", self.y or "value"
-        return [
-            {
-                "series": series.name, along: mark.at, up: mark.value,
-                "low": mark.interval and mark.interval[0], "high": mark.interval and mark.interval[1],
-            } | ({"n": len(mark.findings)} if self.of_findings else {})
-            for _, series, mark in self.marks()
-        ]  # fmt: skip
-
-    def document(self) -> dict[str, Any]:
-        """Values that JSON can store, without the findings."""
-        return {
-            "name": self.name, "title": self.title, "shape": str(self.shape), "x": self.x, "y": self.y,
-            "names": list(self.names), "log_x": self.log_x, "pointer": self.pointer,
-            "series": [
-                {
-                    "name": series.name, "colour": series.colour, "pale": series.pale,
-                    "marks": [
-                        {"at": mark.at, "x": mark.x, "value": mark.value, "interval": mark.interval, "tip": mark.tip}
-                        for mark in series.marks
-                    ],
-                }
-                for series in self.series
-            ],
-        }  # fmt: skip
-
-    @classmethod
-    def of_document(cls, stored: Mapping[str, Any]) -> Plot:
-        """What :meth:`document` stored; a KeyError, TypeError or ValueError says that it is none."""
-        series = [
-            Series(str(one["name"]), str(one["colour"]), [_mark(mark) for mark in one["marks"]], bool(one["pale"]))
-            for one in stored["series"]
-        ]
-        if not series or not all(one.marks for one in series):
-            raise ValueError("a plot has marks")
-        pointer = stored["pointer"]
-        return cls(
-            str(stored["name"]), str(stored["title"]), Shape(stored["shape"]), str(stored["x"]), str(stored["y"]),
-            series, [str(name) for name in stored["names"]], of_findings=False, log_x=bool(stored["log_x"]),
-            pointer=None if pointer is None else float(pointer),
-        )  # fmt: skip
-
-
-def _mark(stored: Mapping[str, Any]) -> PlotMark:
-    interval = None
-    if stored["interval"] is not None:
-        low, high = stored["interval"]
-        interval = float(low), float(high)
-    x, value = float(stored["x"]), float(stored["value"])
-    if not np.isfinite([x, value, *(interval or ())]).all():
-        raise ValueError("a mark is at a place")
-    return PlotMark(str(stored["at"]), x, value, interval=interval, tip=str(stored["tip"]))
 
 
 def write_plot(plot: Plot, path: Path | str, *, look: ChartLook = PRINT) -> Path:
@@ -213,12 +58,19 @@ def write_plot(plot: Plot, path: Path | str, *, look: ChartLook = PRINT) -> Path
 # -- drawing -----------------------------------------------------------------------------------------------------------
 
 
-def drawn(plot: Plot, *, look: ChartLook = PRINT, size_in: tuple[float, float] = (WIDTH_IN, HEIGHT_IN)) -> Chart:
+def drawn(
+    plot: Plot, *, look: ChartLook = PRINT, size_in: tuple[float, float] = (WIDTH_IN, HEIGHT_IN),
+    decimal_comma: bool = False,
+) -> Chart:  # fmt: skip
     """Draw a plot; the id of each mark is its key. Where there is nothing to draw, the reason stands there."""
     from matplotlib.figure import Figure
 
     with style(look):
         figure = Figure(figsize=size_in, dpi=DPI, layout="constrained")
+        if plot.shape is Shape.PLACES and not plot.why_not:
+            draw_places(figure, plot, look)
+            _legend(figure, plot, look, size_in[0])
+            return Chart(figure, plot.title, {key: mark.tip for key, _, mark in plot.marks()})
         axes = figure.add_subplot()
         axes.set_title(plain(plot.title, 90), loc="left", fontsize=10, fontweight="bold", color=look.ink)
         if plot.why_not:
@@ -233,7 +85,22 @@ def drawn(plot: Plot, *, look: ChartLook = PRINT, size_in: tuple[float, float] =
         axes.set_axisbelow(True)
         axes.spines["left"].set_visible(False)
         _legend(figure, plot, look, size_in[0])
+        if decimal_comma:
+            _write_commas(axes)
         return Chart(figure, plot.title, {key: mark.tip for key, _, mark in plot.marks()})
+
+
+def _write_commas(axes: Axes) -> None:
+    """Numbers along both axes with a decimal comma."""
+    from matplotlib.ticker import FuncFormatter
+
+    for axis in (axes.xaxis, axes.yaxis):
+        formatter = axis.get_major_formatter()
+        if isinstance(formatter, FuncFormatter):
+            point = formatter.func
+            axis.set_major_formatter(
+                FuncFormatter(lambda value, place, point=point: str(point(value, place)).replace(".", ","))
+            )
 
 
 def _wrapped(text: str) -> str:
@@ -250,6 +117,11 @@ def _draw_beside(axes: Axes, plot: Plot, look: ChartLook) -> None:
             _bar(axes, f"mark-{number}-{place}", series, (left, wide * 0.92), (0.0, mark.value), look)
             if mark.interval is not None:
                 axes.vlines(left + wide * 0.46, *mark.interval, color=look.ink, linewidth=1.0)
+            if mark.label:
+                axes.annotate(
+                    plain(mark.label), (left + wide * 0.46, mark.value), (0, 2), textcoords="offset points",
+                    ha="center", va="bottom", fontsize=8, color=look.quiet,
+                )  # fmt: skip
     _name_places(axes, plot, _top(axes, plot))
 
 
@@ -298,6 +170,15 @@ def _draw_dots(axes: Axes, plot: Plot, look: ChartLook) -> None:
     _count_up(axes, _top(axes, plot))
 
 
+def _draw_dates(axes: Axes, plot: Plot, look: ChartLook) -> None:
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    _draw_dots(axes, plot, look)
+    locator = AutoDateLocator(minticks=3, maxticks=9)
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+
+
 def _draw_lines(axes: Axes, plot: Plot, look: ChartLook) -> None:
     if plot.pointer is not None:
         axes.axvline(plot.pointer, color=look.quiet, linewidth=0.8, linestyle=(0, (4, 3)))
@@ -315,15 +196,6 @@ def _draw_lines(axes: Axes, plot: Plot, look: ChartLook) -> None:
     if plot.log_x:
         axes.set_xscale("log")
     _count_up(axes, _top(axes, plot))
-
-
-def _draw_dates(axes: Axes, plot: Plot, look: ChartLook) -> None:
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-
-    _draw_dots(axes, plot, look)
-    locator = AutoDateLocator(minticks=3, maxticks=9)
-    axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
 
 
 def _draw_map(axes: Axes, plot: Plot, look: ChartLook) -> None:
@@ -465,4 +337,6 @@ def picture(plot: Plot, width_px: int, height_px: int, *, look: ChartLook = PRIN
         for key, artist in artists.items():
             box = artist.get_window_extent()
             places[str(key)] = box.x0, pixels.shape[0] - box.y1, box.x1, pixels.shape[0] - box.y0
+        if plot.shape is Shape.PLACES and not plot.why_not:
+            places = dot_places(plot, figure, pixels.shape[0])
     return Picture(pixels, places)

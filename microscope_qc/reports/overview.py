@@ -26,6 +26,8 @@ PAPER = (255, 255, 255)
 INK = (28, 34, 40)
 QUIET = (98, 108, 118)
 RULE = (214, 220, 226)
+PDF_LONG_SIDE_MM = 400.0
+"""Of the page of a PDF: it prints on A3, and smaller on A4."""
 MOST_NUMBERS = 400
 """With more circles than this, numbers hide the slide and only the chosen defects keep theirs."""
 
@@ -53,7 +55,7 @@ def write_overview(
     pixel_size_um: tuple[float, float] | None = None,
     long_side_px: int = 4000,
 ) -> Job[Path]:
-    """Render the overview and write it as PNG or TIFF, told by the suffix.
+    """Render the overview and write it as PNG, TIFF or PDF, told by the suffix.
 
     Parameters
     ----------
@@ -69,11 +71,13 @@ def write_overview(
     Raises
     ------
     InputError
-        When the suffix is neither .png nor .tif(f).
+        When the suffix is none of .png, .tif(f) and .pdf.
     """
     path = Path(path)
-    if path.suffix.lower() not in (".png", ".tif", ".tiff"):
-        raise InputError(f"{path.name} is neither a PNG nor a TIFF name.", hint="End the name with .png or .tif.")
+    if path.suffix.lower() not in (".png", ".tif", ".tiff", ".pdf"):
+        raise InputError(
+            f"{path.name} is not the name of a PNG, TIFF or PDF file.", hint="End the name with .png, .tif or .pdf."
+        )
     size_um = pixel_size_um or mosaic.pixel_size_um
     picture = yield from read_whole(mosaic, long_side_px)
     scale = picture.shape[1] / mosaic.shape[1], picture.shape[0] / mosaic.shape[0]
@@ -318,6 +322,12 @@ def _save(page: np.ndarray, path: Path, um_per_px: tuple[float, float] | None, t
         if not coded:
             raise InputError("The overview cannot be coded as PNG.", hint="Write a TIFF instead.")
         path.write_bytes(data.tobytes())
+        return
+    if path.suffix.lower() == ".pdf":
+        from PIL import Image
+
+        px_per_mm = max(page.shape[:2]) / PDF_LONG_SIDE_MM
+        Image.fromarray(page).save(path, format="PDF", resolution=25.4 * px_per_mm, quality=90, title=title)
         return
     import tifffile
 

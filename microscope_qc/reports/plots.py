@@ -22,8 +22,8 @@ import numpy as np
 
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.files import atomic_path
-from microscope_qc.core.wording import count_text, metric_text, round_length, significant_text
-from microscope_qc.reports.content import ReportClass, SlideContent
+from microscope_qc.core.wording import count_text, metric_text, round_length
+from microscope_qc.reports.document import ClassKey
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -70,6 +70,26 @@ class ChartLook:
     quiet: str
     rule: str
     paper: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlacesOnSlide:
+    """Positions of findings on a slide.
+
+    Attributes
+    ----------
+    extent
+        Height and width in ``unit`` ("um", or "px" where the pixel size is not known).
+    points
+        Columns x, y and place of the class, shape (N, 3).
+    picture
+        JPEG of the whole slide, b"" without one.
+    """
+
+    extent: tuple[float, float]
+    unit: str
+    points: np.ndarray
+    picture: bytes = b""
 
 
 LOOKS = {
@@ -147,59 +167,7 @@ def legend_below(axes: Axes, entries: Sequence[tuple[str, str]], *, width_in: fl
         words.set_text(label)  # a label that begins with "_" would be left out if it were given before
 
 
-# -- sizes -------------------------------------------------------------------------------------------------------------
-
-
-def size_chart(slides: Sequence[SlideContent], classes: Sequence[ReportClass]) -> Chart | None:
-    """Distribution of sizes over all slides with its legend; None without sizes."""
-    from matplotlib.figure import Figure
-
-    with style():
-        figure = Figure(figsize=(9.4, 2.9), dpi=DPI)
-        axes = figure.add_axes((0.06, 0.16, 0.93, 0.82))
-        tips = draw_sizes(axes, slides, classes)
-        if not tips:
-            return None
-        entries = [(cls.colour, f"{cls.code}  {cls.name}") for cls in classes]
-        legend_below(axes, entries, width_in=8.7, below=0.42)
-        return Chart(figure, "Size distribution", tips)
-
-
-def draw_sizes(axes: Axes, slides: Sequence[SlideContent], classes: Sequence[ReportClass]) -> dict[str, str]:
-    """Counts stacked by class in equal steps of the logarithm of the longer side; words for each bar by its id."""
-    from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
-
-    sizes = np.concatenate([slide.sizes_um for slide in slides]) if slides else np.zeros(0)
-    numbers = np.concatenate([slide.points[:, 2] for slide in slides]) if slides else np.zeros(0)
-    good = np.isfinite(sizes) & (sizes > 0)
-    if not good.any():
-        return {}
-    edges = log_edges(sizes[good])
-    gap = (edges[1] / edges[0]) ** 0.04
-    base = np.zeros(len(edges) - 1, int)
-    tips: dict[str, str] = {}
-    for index, cls in enumerate(classes):
-        counts = np.histogram(sizes[good & (numbers == index)], edges)[0]
-        full = np.flatnonzero(counts)
-        left, right = edges[full] * gap, edges[full + 1] / gap
-        bars = axes.bar(left, counts[full], right - left, base[full], align="edge", color=cls.colour, linewidth=0)
-        for column, bar in zip(full.tolist(), bars, strict=True):
-            bar.set_gid(f"bar-{index}-{column}")
-            within = f"{significant_text(edges[column])} to {significant_text(edges[column + 1])} µm"
-            tips[f"bar-{index}-{column}"] = f"{cls.code}: {count_text(int(counts[column]))}, {within}"
-        base += counts
-    axes.set(xscale="log", xlim=(edges[0] / gap, edges[-1] * gap), ylim=(0, 1.06 * base.max()))
-    axes.set_xlabel("longer side, µm")
-    axes.xaxis.set_major_locator(FixedLocator(size_ticks(edges[0], edges[-1])))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: significant_text(value)))
-    axes.yaxis.set_major_locator(MaxNLocator(nbins=5, integer=True, min_n_ticks=1))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: count_text(round(value))))
-    axes.tick_params(axis="y", length=0)
-    axes.grid(axis="y", color=RULE, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines["left"].set_visible(False)
-    return tips
+# -- axes --------------------------------------------------------------------------------------------------------------
 
 
 def log_edges(sizes: np.ndarray, *, bins: int = 18) -> np.ndarray:
@@ -229,7 +197,7 @@ def size_ticks(low: float, high: float, *, most: int = 10) -> list[float]:
 # -- positions ---------------------------------------------------------------------------------------------------------
 
 
-def position_map(slide: SlideContent, classes: Sequence[ReportClass], *, only: int | None = None) -> Chart:
+def position_map(slide: PlacesOnSlide, classes: Sequence[ClassKey], *, only: int | None = None) -> Chart:
     """Positions on the slide: all classes over its picture with scale bar and legend, or one class in an outline."""
     from matplotlib.figure import Figure
 
@@ -244,18 +212,18 @@ def position_map(slide: SlideContent, classes: Sequence[ReportClass], *, only: i
         if only is None:
             legend_below(axes, shown, width_in=size[0])
     title = "Map of positions" if only is None else f"Positions of {plain(classes[only].code)}"
-    return Chart(figure, title, picture=slide.thumbnail if only is None else b"")
+    return Chart(figure, title, picture=slide.picture if only is None else b"")
 
 
 def draw_positions(
-    axes: Axes, slide: SlideContent, classes: Sequence[ReportClass], *, only: int | None = None
+    axes: Axes, slide: PlacesOnSlide, classes: Sequence[ClassKey], *, only: int | None = None
 ) -> list[tuple[str, str]]:
     """Draw positions; returns colour and label of each class that occurs."""
     from microscope_qc.reports.crops import decoded
 
     height, width = slide.extent
-    if only is None and slide.thumbnail:
-        axes.imshow(decoded(slide.thumbnail), extent=(0, width, height, 0), interpolation="antialiased", aspect="auto")
+    if only is None and slide.picture:
+        axes.imshow(decoded(slide.picture), extent=(0, width, height, 0), interpolation="antialiased", aspect="auto")
     axes.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[], aspect="equal", facecolor="#f5f7f9")
     for spine in axes.spines.values():
         spine.set(visible=True, color=RULE)
@@ -312,6 +280,11 @@ def save(chart: Chart, path: Path | str) -> Path:
         else:
             temporary.write_bytes(_rendered(chart.figure, suffix[1:]))
     return path
+
+
+def as_png(chart: Chart) -> bytes:
+    """A chart as a PNG."""
+    return _rendered(chart.figure, "png")
 
 
 def svg(chart: Chart, name: str = "") -> str:

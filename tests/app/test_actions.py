@@ -44,15 +44,15 @@ SINCE |= {"slide.fields", "slide.names_fields", "slide.import_fields", "slide.ex
 SINCE |= {"review.explain", "review.composition", "sem.import_edx", "sem.edx_rules"}
 SINCE |= {"sem.next", "sem.previous"}
 SINCE |= {"scope.slide", "scope.selected", "scope.all"}
-SINCE |= {"file.backups", "slide.accept", "models.comparisons"}
+SINCE |= {"file.backups", "slide.accept", "file.report", "models.comparisons"}
 SINCE |= {f"class.Shift+{digit}" for digit in range(10)}
 """What came after that version."""
 
 COLUMNS = ("text", "menu", "keys", "icon", "tooltip", "kind")
 
 LAYOUT = {
-    "File": "open open_folder sample - add_slide add_folder - export training import import_folder history backups"
-    " - close quit",
+    "File": "open open_folder sample - add_slide add_folder - export report training import import_folder history"
+    " backups - close quit",
     "Edit": "undo redo - copy cut paste duplicate delete - select_all select_none - manage palette shortcuts settings"
     " - select draw mark length",
     "View": "fit_selection fit_slide full_size go_to Bookmarks - display auto_contrast reset_display"

@@ -43,7 +43,7 @@ def test_the_card_counts_and_names(tmp_path: Path, capsys: pytest.CaptureFixture
     assert card["pixel_size_um"] == [{"um": None, "pictures": 4}]
     text = page.read_text(encoding="utf-8")
     assert "<b>SQ" not in text and "&lt;b&gt;SQ" in text
-    assert text.count('id="chart2-0-bar-') == 4 and "is a copy of p0.png" in text and "annotation 48" in text
+    assert text.count('id="chart2-0-mark-') == 4 and "is a copy of p0.png" in text and "annotation 48" in text
     assert main(["dataset", "card", str(folder), "--progress", "none"]) == 0
     said = capsys.readouterr().out
     assert f"Fingerprint: {card['fingerprint']}" in said

@@ -20,7 +20,7 @@ from microscope_qc.project import Project
 from microscope_qc.project.counting import count_states
 from microscope_qc.project.runs.plan import RunPlan
 from microscope_qc.workflows.exports import ExportOptions, export_named
-from microscope_qc.workflows.results.report_content import collect
+from microscope_qc.workflows.results.report_content import ReportChoice, collect
 from microscope_qc.workflows.results.statistics import project_statistics
 from microscope_qc.workflows.stage.stage import fit_registration
 
@@ -113,9 +113,10 @@ def test_every_output_counts_the_same_findings(everything: Project, tmp_path: Pa
             positions += len(list(csv.DictReader(file)))
     assert positions == kept
     report = run_job(collect(everything))
-    assert report.total["states"] == both and report.gallery_of == kept
-    assert [len(slide.points) for slide in report.slides] == [kept // 2] * 2
-    assert run_job(collect(everything, rejected=True)).gallery_of == len(ids)
+    assert report.total.states == both and sum(sheet.of for sheet in report.gallery) == kept
+    assert [len(slide.map.points) for slide in report.slides] == [kept // 2] * 2
+    every = run_job(collect(everything, ReportChoice(rejected=True)))
+    assert sum(sheet.shown for sheet in every.gallery) == len(ids)
     place = str(everything.path)
     everything.close()
     assert main(["stats", place, "--json"]) == 0

@@ -53,6 +53,7 @@ class AppSettings(BaseModel):
     learn_start: Literal["backbone", "model in use", "random"] = "backbone"  # what trainings start from
     classifier: dict[str, str] = Field(default_factory=dict)  # loss and sampling of trainings
     statistics: dict[str, str] = Field(default_factory=dict)  # choices on its page
+    report: dict[str, str] = Field(default_factory=dict)  # choices in its dialog
     detector_ready: bool = True  # the process for models is started before it is needed, and kept
 
     def add_recent(self, path: Path) -> None:

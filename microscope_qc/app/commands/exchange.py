@@ -102,6 +102,16 @@ def _export(context: Context) -> None:
     dialog.exec()
 
 
+def _report(context: Context) -> None:
+    """Choose what a report says, and write it."""
+    from microscope_qc.app.dialogs.report import ReportDialog
+
+    window, save = context.navigator.window, context.navigator.save_settings
+    dialog = ReportDialog(context.session, context.jobs, context.settings, window, save=save)
+    dialog.finished.connect(dialog.deleteLater)
+    dialog.open()
+
+
 def training_pictures(context: Context) -> None:
     """Cut pictures with their findings for training."""
     from microscope_qc.app.panels.exchange.training_dialog import TrainingDialog
@@ -153,6 +163,17 @@ ACTIONS = (
         "file-export-outline",
         when=with_project,
         group=2,
+    ),
+    Action(
+        "file.report",
+        "Report…",
+        "File",
+        _report,
+        (),
+        "file-chart-outline",
+        when=with_project,
+        group=2,
+        tooltip="Numbers, plots, maps and pictures as a page, PDF or Word file, also from a template of your own",
     ),
     Action(
         "file.training",

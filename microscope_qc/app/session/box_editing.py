@@ -11,6 +11,7 @@ from microscope_qc.app.session.clipboard import MOST, CopiedBoxes
 from microscope_qc.core.boxes import ReviewState, make_rows
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.wording import things
+from microscope_qc.project.parts.boxes import DRAWING
 
 if TYPE_CHECKING:
     from microscope_qc.app.session.state import SessionState
@@ -148,7 +149,7 @@ class BoxEditing:
             state=ReviewState.CONFIRMED,  # drawn by a user: it needs no confirmation
         )
         code = session.class_of(session.draw_class_id).code
-        box_id = int(project.boxes.add(slide.id, rows, title=f"Draw {code}")[0])
+        box_id = int(project.boxes.add(slide.id, rows, title=f"{DRAWING}{code}")[0])
         session.drawn_last = box_id
         session.selection.set([box_id])
         return box_id

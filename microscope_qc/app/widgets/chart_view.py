@@ -23,7 +23,8 @@ from microscope_qc.app.base import theme
 from microscope_qc.app.base.signals import link
 
 if TYPE_CHECKING:
-    from microscope_qc.reports.marked import Picture, Plot
+    from microscope_qc.reports.marked import Picture
+    from microscope_qc.reports.plot_values import Plot
 
 REACH_PX = 4.0
 """A thin bar or a small dot is hit this far beside it, too."""

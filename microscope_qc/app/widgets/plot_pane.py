@@ -13,7 +13,8 @@ from qtpy.QtWidgets import QApplication, QWidget
 from microscope_qc.app.base import theme
 from microscope_qc.app.base.refresh import Refresh
 from microscope_qc.app.widgets.chart_view import ChartView, chart_image
-from microscope_qc.reports.marked import Picture, Plot, picture, write_plot
+from microscope_qc.reports.marked import Picture, picture, write_plot
+from microscope_qc.reports.plot_values import Plot
 from microscope_qc.reports.plots import PRINT, ChartLook
 
 if TYPE_CHECKING:

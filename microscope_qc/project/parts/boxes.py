@@ -35,6 +35,9 @@ from microscope_qc.project.parts.tables import ReadTables, Tables
 from microscope_qc.project.records import LogEntry
 from microscope_qc.project.store import PendingCommand, Store
 
+DRAWING = "Draw "
+"""Titles of steps in which users draw findings begin with it."""
+
 
 class Boxes:
     """The boxes of a project, slide by slide."""
@@ -172,7 +175,7 @@ class Boxes:
 
     # -- adding -----------------------------------------------------------------------------------------------------
 
-    def add(self, slide_id: int, rows: np.ndarray, *, title: str = "Draw box") -> np.ndarray:
+    def add(self, slide_id: int, rows: np.ndarray, *, title: str = f"{DRAWING}box") -> np.ndarray:
         """Add boxes to a slide; their ``id`` is set here.
 
         Returns

@@ -52,9 +52,15 @@ def _slide(project: Project, record: SlideRecord) -> dict[str, Any]:
             if number in coverage.class_ids
         ],
         "runs": run_table(areas, record, codes),
-        "declared": [_declared(area, coverage, record, codes) for area in areas.declared],
+        "declared": declared_table(project, record, areas),
         "to_search": [_declared(area, coverage, record, codes) for area in left],
     }
+
+
+def declared_table(project: Project, record: SlideRecord, areas: SlideAreas) -> list[dict[str, Any]]:
+    """Return what users declared complete on a slide."""
+    codes = {cls.id: cls.code for cls in project.classes}
+    return [_declared(area, areas.coverage, record, codes) for area in areas.declared]
 
 
 def _declared(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,12 @@ import numpy as np
 from microscope_qc.analysis.coverage import SlideCoverage
 from microscope_qc.analysis.ranking import size_um
 from microscope_qc.core.arrays import Flags, Floats, Ints, Rows
-from microscope_qc.core.boxes import ReviewState
+from microscope_qc.core.boxes import FindingFlag, ReviewState, has_flag
 from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.project import Project
+from microscope_qc.project.parts.boxes import DRAWING
+from microscope_qc.project.records import RunRecord, SlideRecord
 from microscope_qc.workflows.detection.coverage import read_areas
 from microscope_qc.workflows.open import opened_in_turn
 from microscope_qc.workflows.results.grouping import CountedSlide, CountedSlides, SlideToCount, counted
@@ -40,6 +43,12 @@ class FoundOnSlide:
         Longer side, shape (N,); NaN without a pixel size.
     by_detector
         By the title of a detector, what its newest detection found: numbers, and places of the classes that it said.
+    seconds_by_detector
+        How long these detections took, as far as they have ended.
+    drawn_at_s
+        When users drew findings, one time for each step of the history, in seconds.
+    record
+        What the project says of the slide.
     """
 
     slide: CountedSlide
@@ -52,6 +61,9 @@ class FoundOnSlide:
     coverage: SlideCoverage
     pixel_size_um: tuple[float, float] | None
     id_of: Mapping[int, int]
+    seconds_by_detector: Mapping[str, float]
+    drawn_at_s: Floats
+    record: SlideRecord
 
     @property
     def kept(self) -> Flags:
@@ -105,17 +117,20 @@ def count_findings(projects: Iterable[Project], slide_ids: Collection[int] | Non
     found = CountedFindings()
     for project in projects:
         slides = found.known.take(project, slide_ids)
-        newest: dict[int, dict[str, int]] = {}
+        newest: dict[int, dict[str, RunRecord]] = {}
         for run in project.runs:
             if run.shown:
-                newest.setdefault(run.slide_id, {})[run.title] = run.id
+                newest.setdefault(run.slide_id, {})[run.title] = run
+        drawn = any(has_flag(known.rows, FindingFlag.DRAWN).any() for known in slides)
+        drawn_at = _drawing_times(project) if drawn else {}
         for number, known in enumerate(slides):
             name = known.sources.slide.name
             yield Progress(number, len(slides), "slides", f"counting {name}")
             one = counted(known, found.known.book)
             found.known.slides.append(one)
-            runs = newest.get(known.sources.slide.id, {})
-            found.slides.append(_findings(known, one, found.known, project, runs))
+            number_of = known.sources.slide.id
+            times = np.array(drawn_at.get(number_of, []))
+            found.slides.append(_findings(known, one, found.known, project, newest.get(number_of, {}), times))
     return found
 
 
@@ -131,8 +146,9 @@ def counted_projects(paths: Iterable[Path | str], slide_ids: Collection[int] | N
 
 
 def _findings(
-    known: SlideToCount, slide: CountedSlide, all_slides: CountedSlides, project: Project, runs: Mapping[str, int]
-) -> FoundOnSlide:
+    known: SlideToCount, slide: CountedSlide, all_slides: CountedSlides, project: Project,
+    runs: Mapping[str, RunRecord], drawn_at_s: Floats,
+) -> FoundOnSlide:  # fmt: skip
     rows, record = known.rows, known.sources.slide
     place_of = all_slides.book.places(known.classes)
     limit = np.float32(known.confidence_limit)
@@ -141,7 +157,7 @@ def _findings(
     said: Rows = project.opinions.of_slide(record.id)
     by_detector = {}
     for title, run in runs.items():
-        mine = said[(said["run_id"] == run) & (said["confidence"] >= limit)]
+        mine = said[(said["run_id"] == run.id) & (said["confidence"] >= limit)]
         mine = mine[np.isin(mine["finding_id"], rows["id"])]
         by_detector[title] = mine["finding_id"].copy(), _placed(mine["class_id"], place_of)
     size = record.pixel_size_um
@@ -149,7 +165,22 @@ def _findings(
         slide, rows, known.found, _placed(rows["class_id"], place_of), labels,
         np.full(len(rows), np.nan) if size is None else size_um(rows, size),
         by_detector, read_areas(known.sources).coverage, size, {place: number for number, place in place_of.items()},
+        {title: _seconds(run) for title, run in runs.items() if run.finished}, drawn_at_s, record,
     )  # fmt: skip
+
+
+def _seconds(run: RunRecord) -> float:
+    assert run.finished is not None
+    return (datetime.fromisoformat(run.finished) - datetime.fromisoformat(run.started)).total_seconds()
+
+
+def _drawing_times(project: Project) -> dict[int, list[float]]:
+    """When users drew findings, by slide."""
+    times: dict[int, list[float]] = {}
+    for entry in project.history.entries(None):
+        if entry.title.startswith(DRAWING) and entry.slide_id is not None and not entry.undone:
+            times.setdefault(entry.slide_id, []).append(datetime.fromisoformat(entry.time).timestamp())
+    return times
 
 
 def _placed(class_ids: Ints, places: Mapping[int, int]) -> Ints:

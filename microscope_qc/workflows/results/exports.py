@@ -14,7 +14,10 @@ from microscope_qc.workflows.stage.stage import SHEET
 
 
 def _report(project: Project, path: Path, options: ExportOptions) -> Job[Written]:
-    written = yield from write_report(project, path, rejected=options.rejected, slide_ids=options.slide_ids)
+    from microscope_qc.workflows.results.report_content import ReportChoice
+
+    choice = ReportChoice(rejected=options.rejected)
+    written = yield from write_report(project, path, choice=choice, slide_ids=options.slide_ids)
     return Written((written,), f"Report written to {written}")
 
 
@@ -40,7 +43,7 @@ def _measurements(project: Project, path: Path, options: ExportOptions) -> Job[W
     return Written((written,), f"{things(count, 'measurement')} written to {written}", facts={"measurements": count})
 
 
-REPORT = Export("report", "Report", ".html", _report, takes=("slide_ids", "rejected"), also=(".pdf",))
+REPORT = Export("report", "Report", ".html", _report, takes=("slide_ids", "rejected"), also=(".pdf", ".docx", ".json"))
 OVERVIEW = Export(
     "overview",
     "Marked overview",
@@ -48,7 +51,7 @@ OVERVIEW = Export(
     _overview,
     takes=("slide_id", "chosen_only", "rejected"),
     needs="chosen",
-    also=(".tif",),
+    also=(".tif", ".pdf"),
 )
 DRIVE_SHEET = Export(
     "drive-sheet",

@@ -13,7 +13,7 @@ from microscope_qc.core.errors import InputError
 from microscope_qc.core.opinions import class_is_users
 from microscope_qc.core.wording import count_text, listed, percent_text, significant_text, things
 from microscope_qc.reports.charts import COLOURS
-from microscope_qc.reports.marked import Plot, PlotMark, Series, Shape
+from microscope_qc.reports.plot_values import Plot, PlotMark, Series, Shape
 from microscope_qc.reports.plots import log_edges
 from microscope_qc.workflows.results.counted_findings import CountedFindings, FoundOnSlide
 from microscope_qc.workflows.results.grouping import PROJECT, SLIDE
@@ -33,6 +33,8 @@ from microscope_qc.workflows.results.plot_parts import (
     within_text,
 )
 from microscope_qc.workflows.results.plots_against import dates, field
+from microscope_qc.workflows.results.plots_of_shares import shares
+from microscope_qc.workflows.results.plots_of_slides import by_hand, places
 from microscope_qc.workflows.results.where import density_map, distances
 
 MOST_NAMES = 40
@@ -235,10 +237,13 @@ PLOTS = {
     kind.name: kind
     for kind in (
         PlotKind("totals", "Cross-sections", frozenset({"by", "weight", "detectors"}), totals),
+        PlotKind("shares", "Shares", frozenset({"by"}), shares),
         PlotKind("sizes", "Sizes", frozenset({"of"}), sizes),
         PlotKind("dates", "Production date", frozenset({"of", "weight"}), dates),
         PlotKind("field", "Against a number", frozenset({"of", "field", "weight"}), field),
         PlotKind("outcomes", "True and false", frozenset({"of"}), outcomes),
+        PlotKind("places", "On the slides", frozenset({"of"}), places),
+        PlotKind("by-hand", "By hand and by model", frozenset({"of", "by", "detectors"}), by_hand),
         PlotKind("map", "Map", frozenset({"of"}), density_map),
         PlotKind("distances", "Distances", frozenset({"of"}), distances),
     )

@@ -11,7 +11,7 @@ from microscope_qc.analysis.counts import independent, poisson_interval
 from microscope_qc.analysis.rank_correlation import spearman
 from microscope_qc.core.specimen import FieldKind, SpecimenField
 from microscope_qc.core.wording import listed, things
-from microscope_qc.reports.marked import Plot, PlotMark, Series, Shape
+from microscope_qc.reports.plot_values import Plot, PlotMark, Series, Shape
 from microscope_qc.workflows.results.counted_findings import CountedFindings, FoundOnSlide
 from microscope_qc.workflows.results.plot_parts import (
     COUNT,

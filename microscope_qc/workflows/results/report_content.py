@@ -1,279 +1,353 @@
-"""Collects what a report shows."""
+"""Collects what a report says into one document."""
 
 from __future__ import annotations
 
-import contextlib
-from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+import hashlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import numpy as np
 
 from microscope_qc import __version__
-from microscope_qc.analysis.ranking import size_um, worst_first
+from microscope_qc.analysis.acceptance import Limit
 from microscope_qc.analysis.registry import STATISTICS
-from microscope_qc.core.boxes import ReviewState
+from microscope_qc.core.arrays import Rows
+from microscope_qc.core.composition import of_unit, percent_error_text
 from microscope_qc.core.defect_class import DefectClass
-from microscope_qc.core.errors import MicroscopeQCError
-from microscope_qc.core.geometry import Region
+from microscope_qc.core.errors import InputError
 from microscope_qc.core.jobs import Job, Progress
-from microscope_qc.core.wording import size_text, things
+from microscope_qc.core.wording import listed
 from microscope_qc.project import Project
-from microscope_qc.project.records import RunRecord, SlideRecord
+from microscope_qc.project.records import SlideRecord
 from microscope_qc.project.wording import included_words, size_words
-from microscope_qc.reports.content import (
-    Column,
-    GalleryItem,
-    MeasuredItem,
-    ModelWords,
-    ReportClass,
-    ReportContent,
-    SlideContent,
+from microscope_qc.reports import document as parts
+from microscope_qc.reports.document import CONTENTS, ReportDocument, as_uri
+from microscope_qc.reports.document_charts import part_of
+from microscope_qc.reports.language import LANGUAGES
+from microscope_qc.workflows.detection.coverage import read_areas
+from microscope_qc.workflows.detection.coverage_table import declared_table
+from microscope_qc.workflows.left_out import left_out_lines
+from microscope_qc.workflows.results.batches import compared
+from microscope_qc.workflows.results.counted_findings import CountedFindings, count_findings
+from microscope_qc.workflows.results.grouping import (
+    BY_CLASS,
+    BY_CLASS_GROUP,
+    PROJECT,
+    group_words,
+    grouped_statistics,
+    slide_keys,
 )
-from microscope_qc.reports.crops import bounded_jpeg, crop, jpeg
-from microscope_qc.slides import Mosaic
-from microscope_qc.workflows.left_out import LeftOut, left_out_lines
-from microscope_qc.workflows.results.statistics import statistics_job
-from microscope_qc.workflows.scenes import kept, open_scene
+from microscope_qc.workflows.results.plot_parts import COUNT, PlotChoice
+from microscope_qc.workflows.results.plots import make_plot
+from microscope_qc.workflows.results.report_models import models_of
+from microscope_qc.workflows.results.report_pictures import Pictures, PlaceInReport, worst_of_class
+from microscope_qc.workflows.results.statistics import slide_findings, slide_numbers
+from microscope_qc.workflows.scenes import kept
 
-THUMBNAIL_PX, SMALL_PX = 1440, 112
-"""Longer side of a slide's picture under its map, and in a line of the table of many slides."""
-MOST_BYTES = 350_000
-"""A picture of a slide takes no more."""
-MOST_MAPS = 12
-"""Slides with a map and tables of their own, unless a user asks for more."""
 MOST_MEASURED = 200
 """Findings whose composition is shown."""
-MOST_SMALL = 500
-"""Slides with a small picture in the table."""
+METHOD = (
+    "A finding is one place on one slide, however many detections and users marked it. It counts unless it is "
+    "unreviewed and below the confidence limit, or only detections that are switched off found it.",
+    "A density is that of the findings whose centre lies where their class was searched for: what detections scanned "
+    "within their masks, and what users declared complete. Densities and sizes leave rejected findings out.",
+    "Intervals hold 95 %. Those of several slides allow for the spread between specimens, or between slides where no "
+    "or one specimen is named (quasi-Poisson, t quantile); of one slide they are those of findings scattered at random "
+    "(Poisson), and the spread between sections is unknown.",
+    "Corrected numbers take findings that nobody judged for as true as judged ones of the same model, class and "
+    "confidence. What models missed is in no number unless recall was estimated.",
+    "Size is the longer side of the box in the section. Sizes in a section are not sizes in the volume.",
+)
+_ACCEPTANCE = (
+    "An acceptance limit is passed when the upper one-sided 95 % bound lies below it, failed when the lower one lies "
+    "above it, and undecided between."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ReportChoice:
+    """What a report is to say.
+
+    Attributes
+    ----------
+    leave_out
+        Names of :data:`~microscope_qc.reports.document.CONTENTS` that it does without.
+    language
+        ``en`` or ``de``.
+    by
+        Fields of specimens, ``slide`` or ``project``: slides that agree in all are a group with numbers and a verdict
+        of its own.
+    limits
+        Acceptance limits, see :func:`~microscope_qc.workflows.results.batches.read_limits`.
+    worst, gallery
+        Findings of each class that are shown large, and on contact sheets.
+    maps
+        Slides with a map and tables of their own: those with the most findings.
+    rejected
+        Show rejected findings in maps and galleries too.
+    """
+
+    leave_out: frozenset[str] = frozenset()
+    language: str = "en"
+    by: tuple[str, ...] = ()
+    limits: tuple[Limit, ...] = ()
+    worst: int = 4
+    gallery: int = 240
+    maps: int = 12
+    rejected: bool = False
+
+    def contents(self) -> list[str]:
+        """Parts that the report has.
+
+        Raises
+        ------
+        InputError
+            When there is no such language, or a part is to be left out that there is not.
+        """
+        if self.language not in LANGUAGES:
+            raise InputError(f"There are no reports in {self.language}.", hint=f"There are {listed(list(LANGUAGES))}.")
+        unknown = sorted(self.leave_out - CONTENTS.keys())
+        if unknown:
+            raise InputError(f"A report has no part {unknown[0]}.", hint=f"There are {listed(list(CONTENTS))}.")
+        return [name for name in CONTENTS if name not in self.leave_out]
 
 
 def collect(
-    project: Project,
-    *,
-    gallery: int = 60,
-    rejected: bool = False,
-    maps: int = MOST_MAPS,
-    slide_ids: Collection[int] | None = None,
-) -> Job[ReportContent]:
-    """Read numbers, positions and pictures of everything that is shown.
+    project: Project, choice: ReportChoice | None = None, *, slide_ids: Collection[int] | None = None
+) -> Job[ReportDocument]:
+    """Read numbers, positions and pictures of everything that counts.
 
     A slide that cannot be opened costs its pictures, not the report; it is named in the warnings.
 
     Parameters
     ----------
-    maps
-        Slides with a map and tables of their own: those with the most findings.
     slide_ids
         Only these slides; None takes all of the project.
+
+    Raises
+    ------
+    InputError
+        When there is no such part, field or class.
     """
-    numbers = yield from statistics_job(project, slide_ids)
+    choice = choice or ReportChoice()
+    contents = choice.contents()
+    found = yield from count_findings([project], slide_ids)
+    if choice.by and {BY_CLASS, BY_CLASS_GROUP} & set(slide_keys(found.known, choice.by)):
+        raise InputError("A report groups slides.", hint="Name a field of specimens, slide or project.")
+    numbers = grouped_statistics(found.known, choice.by)
     records = [record for record in project.slides if slide_ids is None or record.id in slide_ids]
-    shown_of = {
-        record.id: rows if rejected else kept(rows)
-        for record, rows in ((record, project.boxes.rows(record.id)) for record in records)
-    }
+    rows_of = {record.id: project.boxes.rows(record.id) for record in records}
+    shown_of = {number: rows if choice.rejected else kept(rows) for number, rows in rows_of.items()}
     occurring = _occurring(project.classes, list(shown_of.values()))
-    places = _gallery_places(records, shown_of, project.classes, gallery)
-    measured = _measured_places(project, shown_of)
-    wanted = [*places, *measured[:MOST_MEASURED]]
-    pictures = _Pictures(project.classes, wanted, _detailed(shown_of, maps), total=len(wanted) + len(records))
-    slides: list[SlideContent] = []
-    for number, (record, found) in enumerate(zip(records, numbers["slides"], strict=True)):
-        thumbnail = yield from pictures.read(record, small=number < MOST_SMALL)
-        detailed = record.id in pictures.detailed
-        slides.append(_slide(record, shown_of[record.id], found, occurring, thumbnail, detailed=detailed))
-    return ReportContent(
+    places = _Places(project, records, shown_of, occurring, choice, contents)
+    pictures = Pictures(project.classes, places.large, places.small, maps=places.detailed if "maps" in contents else ())
+    slides = []
+    for number, record in enumerate(records):
+        yield Progress(number, len(records), "slides", f"counting {record.name}")
+        known = slide_numbers(slide_findings(project, record.id))
+        taken = yield from pictures.read(record, number, len(records))
+        detailed = record.id in places.detailed
+        mapped = _map(record, shown_of[record.id], occurring, taken.map) if detailed and "maps" in contents else None
+        slides.append(_slide(project, record, known, as_uri(taken.thumbnail), mapped, detailed=detailed))
+    compared_to = compared(found.known, choice.by or [PROJECT], limits=choice.limits) if choice.limits else None
+    return ReportDocument(
+        language=choice.language,
+        contents=contents,
         title=project.name,
         date=f"{datetime.now():%Y-%m-%d %H:%M}",
         software=f"microscope-qc {__version__}",
-        shown=included_words(project) + (", rejected ones in maps and gallery" if rejected else ""),
-        total=numbers["total"],
-        columns=tuple(Column(name, s.heading, s.unit, s.digits) for name, s in STATISTICS.items()),
-        classes=tuple(ReportClass(cls.code, cls.name, cls.colour) for cls in occurring),
-        slides=tuple(slides),
-        models=_models(project, {record.id: record for record in records}),
-        gallery=tuple(pictures.items[place] for place in sorted(pictures.items) if place < len(places)),
-        measured=tuple(
-            _measured(project, pictures.items[place]) for place in sorted(pictures.items) if place >= len(places)
-        ),
-        measured_of=len(measured),
-        gallery_of=sum(map(len, shown_of.values())),
-        warnings=tuple(left_out_lines(pictures.left_out)),
+        included=included_words(project) + (", rejected ones in maps and gallery" if choice.rejected else ""),
+        by=numbers["by"],
+        classes=[parts.ClassKey(code=cls.code, name=cls.name, colour=cls.colour) for cls in occurring],
+        statistics=[
+            {"name": name, "heading": _heading(one.heading, one.unit), "unit": one.unit, "digits": one.digits}
+            for name, one in STATISTICS.items()
+        ],
+        method=[*METHOD, *([_ACCEPTANCE] if choice.limits else [])],
+        total=_group("All slides", numbers["total"], [record.name for record in records]),
+        groups=[_group(group_words(one["group"]), one, one["slide_names"]) for one in numbers["groups"]],
+        slides=slides,
+        models=models_of(project, {record.id: record for record in records}),
+        verdicts=[] if compared_to is None else [_verdict(one) for one in compared_to["verdicts"]],
+        plots=[part_of(plot) for plot in _plots(found) if plot.series] if "plots" in contents else [],
+        worst=list(places.worst_parts(pictures)),
+        gallery=list(places.gallery_parts(pictures)),
+        chosen=[pictures.finding(place) for place in places.chosen],
+        measured=[_measured(project, pictures.finding(place)) for place in places.measured[:MOST_MEASURED]],
+        measured_of=len(places.measured),
+        people=list(_people(project)) if "people" in contents else [],
+        hashes=_hashes(records, rows_of, project.classes) if "hashes" in contents else None,
+        warnings=left_out_lines(pictures.left_out),
     )
 
 
-def _measured_places(project: Project, rows_of: dict[int, np.ndarray]) -> list[tuple[int, np.void]]:
-    """Slide id and row of every finding that EDX measured."""
-    known = list(project.measurements.compositions)
-    return [(slide_id, row) for slide_id, rows in rows_of.items() for row in rows[np.isin(rows["id"], known)]]
+def _heading(words: str, unit: str) -> str:
+    """The head of a column, with the unit as it is read on screen: "Median, µm"."""
+    unit = unit.replace("um", "µm").replace("mm2", "mm²")
+    return f"{words}, {unit}" if unit else words
 
 
-def _measured(project: Project, item: GalleryItem) -> MeasuredItem:
-    found = [one for one in project.measurements.of_finding(item.defect_id) if one.kind != "reference"]
+class _Places:
+    """Which findings are shown, and where in the report."""
+
+    def __init__(
+        self, project: Project, records: Sequence[SlideRecord], rows_of: Mapping[int, Rows],
+        classes: Sequence[DefectClass], choice: ReportChoice, contents: Collection[str],
+    ) -> None:  # fmt: skip
+        most = sorted(rows_of, key=lambda number: -len(rows_of[number]))  # of as many the first
+        self.detailed = frozenset(most[: choice.maps])
+        worst, gallery = ((getattr(choice, name) if name in contents else 0) for name in ("worst", "gallery"))
+        found = {cls: worst_of_class(records, rows_of, cls.id, max(worst, gallery)) for cls in classes}
+        self.count = {cls: count for cls, (_, count) in found.items()}
+        self.worst = {cls: places[:worst] for cls, (places, _) in found.items()} if worst else {}
+        self.gallery = {cls: places[:gallery] for cls, (places, _) in found.items()} if gallery else {}
+        composed = list(project.measurements.compositions) if "compositions" in contents else []
+        self.chosen = [
+            PlaceInReport(number, row)
+            for number, rows in rows_of.items()
+            if "chosen" in contents
+            for row in rows[rows["chosen"]]
+        ]
+        self.measured = [
+            PlaceInReport(number, row)
+            for number, rows in rows_of.items()
+            for row in rows[np.isin(rows["id"], composed)]
+        ]
+
+    @property
+    def large(self) -> list[PlaceInReport]:
+        """Findings with a picture of their own."""
+        worst = [place for places in self.worst.values() for place in places]
+        return [*worst, *self.chosen, *self.measured[:MOST_MEASURED]]
+
+    @property
+    def small(self) -> list[PlaceInReport]:
+        """Findings on contact sheets."""
+        return [place for places in self.gallery.values() for place in places]
+
+    def worst_parts(self, pictures: Pictures) -> Iterator[parts.WorstOfClass]:
+        """The worst findings of each class."""
+        for cls, places in self.worst.items():
+            yield parts.WorstOfClass(
+                code=cls.code, name=cls.name, colour=cls.colour, of=self.count[cls],
+                findings=[pictures.finding(place) for place in places],
+            )  # fmt: skip
+
+    def gallery_parts(self, pictures: Pictures) -> Iterator[parts.Sheets]:
+        """The contact sheets of each class."""
+        for cls, places in self.gallery.items():
+            sheets, shown = pictures.sheets(places)
+            yield parts.Sheets(
+                code=cls.code, name=cls.name, colour=cls.colour, of=self.count[cls], shown=shown, sheets=sheets
+            )
+
+
+def _occurring(classes: Sequence[DefectClass], every: list[Rows]) -> list[DefectClass]:
+    used = {int(number) for rows in every for number in np.unique(rows["class_id"])}
+    return [cls for cls in classes if cls.id in used]
+
+
+def _group(title: str, numbers: Mapping[str, Any], names: Sequence[str]) -> parts.ReportedGroup:
+    return parts.ReportedGroup.model_validate({**numbers, "title": title, "slide_names": list(names)})
+
+
+def _slide(
+    project: Project, record: SlideRecord, numbers: Mapping[str, Any], thumbnail: str, mapped: parts.Map | None, *,
+    detailed: bool,
+) -> parts.ReportedSlide:  # fmt: skip
+    areas = slide_findings(project, record.id).sources
+    said = [(field, record.fields[field.name]) for field in project.fields.known if field.name in record.fields]
+    return parts.ReportedSlide(
+        name=record.name, scene=record.scene, words=size_words(record), shape_px=record.shape_px,
+        pixel_size_um=record.pixel_size_um,
+        specimen=[parts.Value(name=f.name, title=f.title or f.name, text=f.shown(value)) for f, value in said],
+        numbers=parts.ReportedSlideNumbers.model_validate(numbers),
+        classes=[parts.ClassOnSlide.model_validate(row) for row in numbers["classes"]],
+        coverage=parts.Coverage(
+            masked_share=numbers["masked_share"],
+            scanned=[parts.Scanned.model_validate(run) for run in numbers["runs"]],
+            declared=[
+                parts.ReportedArea.model_validate(area) for area in declared_table(project, record, read_areas(areas))
+            ],
+            warnings=list(numbers["warnings"]),
+        ),
+        thumbnail=thumbnail, map=mapped, detailed=detailed, fingerprint=record.fingerprint, content=record.content,
+    )  # fmt: skip
+
+
+def _map(record: SlideRecord, rows: Rows, classes: Sequence[DefectClass], picture: bytes) -> parts.Map:
+    size_y, size_x = record.pixel_size_um or (1.0, 1.0)
+    place_of = {cls.id: place for place, cls in enumerate(classes)}
+    known = rows[np.isin(rows["class_id"], list(place_of))]
+    x, y = (known["x0"] + known["x1"]) / 2 * size_x, (known["y0"] + known["y1"]) / 2 * size_y
+    which = [place_of[number] for number in known["class_id"].tolist()]
+    return parts.Map(
+        picture=as_uri(picture), extent=(record.shape_px[0] * size_y, record.shape_px[1] * size_x),
+        unit="px" if record.pixel_size_um is None else "um",
+        points=list(zip(x.round(2).tolist(), y.round(2).tolist(), which, strict=True)),
+    )  # fmt: skip
+
+
+def _plots(found: CountedFindings) -> Iterator[Any]:
+    """The plots for which there is something to draw."""
+    totals = make_plot(found, "totals")
+    yield totals if totals.series else make_plot(found, "totals", PlotChoice(weight=COUNT))
+    if len(found.detectors) > 1:
+        yield make_plot(found, "totals", PlotChoice(detectors=tuple(found.detectors[:2])))
+    for name in ("shares", "sizes", "dates", "outcomes"):
+        yield make_plot(found, name)
+
+
+def _verdict(found: Mapping[str, Any]) -> parts.ReportedVerdict:
+    return parts.ReportedVerdict.model_validate(found)
+
+
+def _measured(project: Project, finding: parts.Finding) -> parts.ReportedMeasurement:
+    found = [one for one in project.measurements.of_finding(finding.defect_id) if one.kind != "reference"]
     words = ", ".join(dict.fromkeys(f"{one.label} ({one.source})" for one in found))
     if len(found) > 1:
         words = f"mean of {len(found)}: {words}"
     notes = " ".join(dict.fromkeys(one.note for one in found if one.note))
-    amounts = project.measurements.compositions[item.defect_id]
-    return MeasuredItem.of(item, amounts, words=f"{words}. {notes}".strip() if notes else words)
-
-
-def _detailed(rows_of: dict[int, np.ndarray], maps: int) -> frozenset[int]:
-    """The slides with the most findings; of as many the first."""
-    return frozenset(sorted(rows_of, key=lambda number: -len(rows_of[number]))[:maps])
-
-
-class _Pictures:
-    """Reads the pictures of a report, each slide opened once and only where a picture of it is shown."""
-
-    def __init__(
-        self,
-        classes: Sequence[DefectClass],
-        places: Sequence[tuple[int, np.void]],
-        detailed: frozenset[int],
-        *,
-        total: int,
-    ) -> None:
-        self._classes, self._total, self._done = classes, total, 0
-        self._wanted: dict[int, list[tuple[int, np.void]]] = {}
-        for place, (slide_id, row) in enumerate(places):
-            self._wanted.setdefault(slide_id, []).append((place, row))
-        self.detailed = detailed
-        self.items: dict[int, GalleryItem] = {}
-        self.left_out: list[LeftOut] = []
-
-    def read(self, record: SlideRecord, *, small: bool) -> Job[bytes]:
-        """Read the picture of a slide and its part of the gallery."""
-        thumbnail = b""
-        wanted, detailed = self._wanted.get(record.id, []), record.id in self.detailed
-        yield Progress(self._done, self._total, "pictures", record.name)
-        if detailed or small or wanted:
-            try:
-                with open_scene(record) as mosaic:
-                    if detailed or small:
-                        thumbnail = _thumbnail(mosaic, THUMBNAIL_PX if detailed else SMALL_PX)
-                    for place, row in wanted:
-                        yield Progress(self._done, self._total, "pictures", record.name)
-                        self.items[place] = _item(mosaic, row, self._classes, record)
-                        self._done += 1
-            except MicroscopeQCError as error:
-                told = MicroscopeQCError(f"No pictures of {record.name}: {error}")
-                self.left_out.append(LeftOut(record.path, record.name, told))
-        self._done += 1
-        return thumbnail
-
-
-def _occurring(classes: Sequence[DefectClass], parts: list[np.ndarray]) -> list[DefectClass]:
-    used = {int(number) for rows in parts for number in np.unique(rows["class_id"])}
-    return [cls for cls in classes if cls.id in used]
-
-
-def _gallery_places(
-    records: Sequence[SlideRecord], rows_of: dict[int, np.ndarray], classes: Sequence[DefectClass], count: int
-) -> list[tuple[int, np.void]]:
-    """Slide id and row of the worst findings over all slides."""
-    scaled, slide_ids = [], []
-    for record in records:
-        rows = rows_of[record.id].copy()
-        size_y, size_x = record.pixel_size_um or (1.0, 1.0)
-        for name, size in (("y0", size_y), ("y1", size_y), ("x0", size_x), ("x1", size_x)):
-            rows[name] *= size
-        scaled.append(rows)
-        slide_ids.append(np.full(len(rows), record.id))
-    if not scaled:
-        return []
-    order = worst_first(np.concatenate(scaled), classes, (1.0, 1.0))[:count]
-    rows, owners = np.concatenate(list(rows_of.values())), np.concatenate(slide_ids)
-    return [(int(owners[i]), rows[i]) for i in order]
-
-
-def _thumbnail(mosaic: Mosaic, longest_px: int) -> bytes:
-    height, width = mosaic.shape
-    factor = min(1.0, longest_px / max(height, width))
-    shape = max(1, round(height * factor)), max(1, round(width * factor))
-    return bounded_jpeg(mosaic.read_scaled(Region(0, 0, height, width), shape), MOST_BYTES)
-
-
-def _item(mosaic: Mosaic, row: np.void, classes: Sequence[DefectClass], record: SlideRecord) -> GalleryItem:
-    cls = next((c for c in classes if c.id == int(row["class_id"])), DefectClass("?", "Unknown class"))
-    confidence = float(row["confidence"])
-    return GalleryItem(
-        defect_id=int(row["id"]),
-        code=cls.code,
-        class_name=cls.name,
-        colour=cls.colour,
-        size_words=size_text(row, record.pixel_size_um),
-        confidence=None if np.isnan(confidence) else confidence,
-        state=ReviewState(int(row["state"])).word,
-        reason=str(row["reason"]),
-        note=str(row["note"]),
-        slide=record.name,
-        picture=jpeg(crop(mosaic, row, cls.colour, um_per_px=record.pixel_size_um and record.pixel_size_um[1])),
-    )
-
-
-def _slide(
-    record: SlideRecord,
-    rows: np.ndarray,
-    statistics: dict[str, Any],
-    classes: list[DefectClass],
-    thumbnail: bytes,
-    *,
-    detailed: bool,
-) -> SlideContent:
-    size_y, size_x = record.pixel_size_um or (1.0, 1.0)
-    place_of = {cls.id: place for place, cls in enumerate(classes)}
-    known = rows[np.isin(rows["class_id"], list(place_of))]
-    points = np.stack(
-        [
-            (known["x0"] + known["x1"]) / 2 * size_x,
-            (known["y0"] + known["y1"]) / 2 * size_y,
-            np.array([place_of[int(number)] for number in known["class_id"]], float),
+    amounts = project.measurements.compositions[finding.defect_id]
+    at, wt = of_unit(amounts, "at"), of_unit(amounts, "wt")
+    return parts.ReportedMeasurement(
+        finding=finding,
+        amounts=[
+            parts.AmountOfElement(
+                element=name, at_percent=percent_error_text(at[name]), wt_percent=percent_error_text(wt.get(name))
+            )
+            for name in sorted(at, key=lambda name: -at[name].percent)
         ],
-        axis=1,
-    )
-    return SlideContent(
-        name=record.name,
-        words=size_words(record),
-        statistics=statistics,
-        extent=(record.shape_px[0] * size_y, record.shape_px[1] * size_x),
-        unit="px" if record.pixel_size_um is None else "um",
-        points=points,
-        sizes_um=np.full(len(known), np.nan) if record.pixel_size_um is None else size_um(known, record.pixel_size_um),
-        thumbnail=thumbnail,
-        detailed=detailed,
+        words=f"{words}. {notes}".strip() if notes else words,
     )
 
 
-def _models(project: Project, slides: Mapping[int, SlideRecord]) -> tuple[ModelWords, ...]:
-    """Words about the models of all shown runs on these slides, each model once."""
-    runs_of: dict[tuple[str, str], list[RunRecord]] = {}
-    for run in project.runs:
-        if run.shown and run.slide_id in slides:
-            runs_of.setdefault((run.plan.model, run.plan.weights), []).append(run)
-    return tuple(_model(runs, slides) for runs in runs_of.values())
+def _people(project: Project) -> Iterator[parts.Person]:
+    """Who did something, in the order of their first steps; what was undone is left out."""
+    times: dict[str, list[str]] = {}
+    for entry in reversed(project.history.entries(None)):
+        if not entry.undone and entry.user:
+            times.setdefault(entry.user, []).append(entry.time)
+    for name, of_user in times.items():
+        first, last = (time[:16].replace("T", " ") for time in (min(of_user), max(of_user)))
+        yield parts.Person(name=name, steps=len(of_user), first=first, last=last)
 
 
-def _model(runs: Sequence[RunRecord], slides: Mapping[int, SlideRecord]) -> ModelWords:
-    """Words about a model and its runs; its card may have moved since."""
-    from microscope_qc.ml.library import load_card
+_HASHED = ("id", "class_id", "y0", "x0", "y1", "x1", "state")
 
-    name, trained_on = runs[0].plan.title, ""
-    with contextlib.suppress(MicroscopeQCError):
-        card = load_card(runs[0].plan.model)
-        name, trained_on = card.name, card.trained_on
-    begun = [run.started[:16].replace("T", " ") for run in runs]
-    when = begun[0] if len(runs) == 1 else f"{min(begun)} to {max(begun)}"
-    states = Counter(run.state for run in runs)
-    ended = runs[0].state if len(runs) == 1 else ", ".join(f"{count} {state}" for state, count in states.items())
-    whole = [run for run in runs if run.plan.region == Region(0, 0, *slides[run.slide_id].shape_px)]
-    if len(runs) == 1:
-        area = f"{'the whole of' if whole else 'a part of'} {slides[runs[0].slide_id].name}"
-    else:
-        area = things(len({run.slide_id for run in runs}), "slide")
-        parts = len(runs) - len(whole)
-        area += f", {things(parts, 'detection')} of a part only" if parts else ""
-    found = sum(run.found for run in runs)
-    return ModelWords(name, trained_on, f"{when}, {things(found, 'finding')}, {ended}", area)
+
+def _hashes(
+    records: Sequence[SlideRecord], rows_of: Mapping[int, Rows], classes: Sequence[DefectClass]
+) -> parts.Hashes:
+    digest = hashlib.sha256(repr([(cls.id, cls.code) for cls in classes]).encode())
+    for record in records:
+        rows = rows_of[record.id]
+        digest.update(f"{record.fingerprint} {len(rows)}".encode())
+        for name in _HASHED:
+            digest.update(np.ascontiguousarray(rows[name], rows.dtype[name].newbyteorder("<")).tobytes())
+        for name in ("reason", "note"):
+            digest.update("\0".join(map(str, rows[name])).encode("utf-8", "surrogatepass"))
+    slides = {record.name: record.content or record.fingerprint for record in records}
+    return parts.Hashes(findings=digest.hexdigest(), slides=slides)

@@ -25,7 +25,7 @@ from microscope_qc.core.jobs import Job, run_job
 from microscope_qc.core.numbers import short_text
 from microscope_qc.core.wording import listed, percent_text, significant_text, things
 from microscope_qc.reports.charts import COLOURS
-from microscope_qc.reports.marked import Plot, PlotMark, Series, Shape
+from microscope_qc.reports.plot_values import Plot, PlotMark, Series, Shape
 from microscope_qc.workflows.results.counted_findings import CountedFindings, FoundOnSlide
 from microscope_qc.workflows.results.grouping_text import text_table
 from microscope_qc.workflows.results.plot_parts import (

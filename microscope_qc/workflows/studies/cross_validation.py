@@ -30,7 +30,7 @@ from microscope_qc.ml.datasets import Dataset
 from microscope_qc.ml.datasets.folds import folds_of
 from microscope_qc.ml.training.start import StartModel
 from microscope_qc.reports.charts import COLOURS, share_text
-from microscope_qc.reports.marked import Plot, PlotMark, Series, Shape
+from microscope_qc.reports.plot_values import Plot, PlotMark, Series, Shape
 from microscope_qc.workflows.learning.starting import chosen_start
 from microscope_qc.workflows.learning.train import prepare, train_settings
 from microscope_qc.workflows.studies.table import Kind, StudyColumn, StudyTable

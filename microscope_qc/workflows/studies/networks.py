@@ -25,7 +25,7 @@ from microscope_qc.ml.datasets.stored import place_from
 from microscope_qc.ml.evaluation.report import WEAKEST, Report
 from microscope_qc.ml.library import load_card
 from microscope_qc.ml.tasks.kinds import TASKS
-from microscope_qc.reports.marked import Plot
+from microscope_qc.reports.plot_values import Plot
 from microscope_qc.workflows.learning.train import train, train_settings
 from microscope_qc.workflows.studies.places import unknown_places
 from microscope_qc.workflows.studies.rival import START, Rival

@@ -17,7 +17,7 @@ from microscope_qc.core.wording import listed, things
 from microscope_qc.project import Project
 from microscope_qc.project.records import RunRecord, SlideRecord
 from microscope_qc.reports.charts import COLOURS
-from microscope_qc.reports.marked import Plot, PlotMark, Series, Shape
+from microscope_qc.reports.plot_values import Plot, PlotMark, Series, Shape
 from microscope_qc.workflows.detection.compare import RunComparison, compare_runs
 from microscope_qc.workflows.studies.table import Kind, StudyColumn, StudyTable
 

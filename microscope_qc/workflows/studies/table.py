@@ -16,8 +16,9 @@ from microscope_qc.core.sheets import write_sheet
 from microscope_qc.core.wording import UNKNOWN, count_text, significant_text
 from microscope_qc.ml.evaluation.report import Report
 from microscope_qc.reports.charts import COLOURS, share_text
-from microscope_qc.reports.marked import Plot, PlotMark, Series, Shape, drawn
+from microscope_qc.reports.marked import drawn
 from microscope_qc.reports.page import Page, Section, write_page
+from microscope_qc.reports.plot_values import Plot, PlotMark, Series, Shape
 
 _OF_TRUTH = ("recall", "f1", "map50", "map50_11", "map", "ap50")
 

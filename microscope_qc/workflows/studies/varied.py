@@ -21,7 +21,7 @@ from microscope_qc.ml.datasets import Dataset
 from microscope_qc.ml.evaluation.report import WEAKEST
 from microscope_qc.ml.library import load_card, model_folder
 from microscope_qc.ml.tasks.windows import with_step
-from microscope_qc.reports.marked import Plot
+from microscope_qc.reports.plot_values import Plot
 from microscope_qc.workflows.studies.networks import TIMED
 from microscope_qc.workflows.studies.places import unknown_places
 from microscope_qc.workflows.studies.speed import devices_to_time, hardware_words, seconds_per_picture

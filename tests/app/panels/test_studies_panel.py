@@ -15,7 +15,7 @@ from microscope_qc.app.base.settings import AppSettings
 from microscope_qc.app.panels.learn.studies.panel import StudiesPanel
 from microscope_qc.core.errors import ModelError
 from microscope_qc.core.jobs import Job, TimedProgress
-from microscope_qc.reports.marked import Plot
+from microscope_qc.reports.plot_values import Plot
 from microscope_qc.workflows.studies.table import Kind, StudyColumn, StudyTable, line_of, lines_plot
 
 pytestmark = pytest.mark.window

@@ -20,7 +20,8 @@ from microscope_qc.app.widgets.plot_pane import REDRAW_MS, look_now, print_pictu
 from microscope_qc.core.arrays import Ints
 from microscope_qc.core.specimen import FieldKind
 from microscope_qc.core.wording import things
-from microscope_qc.reports.marked import Picture, Plot, picture, write_plot
+from microscope_qc.reports.marked import Picture, picture, write_plot
+from microscope_qc.reports.plot_values import Plot
 from microscope_qc.reports.plots import ChartLook
 from microscope_qc.workflows.results.counted_findings import CountedFindings
 from microscope_qc.workflows.results.grouping import SLIDE
