@@ -110,6 +110,35 @@ def test_the_next_start_finds_everything_as_it_was_left(start: Callable[[], Main
     assert window.settings.column_widths == {} and window.settings.splitters == {}
 
 
+def test_panels_behind_others_are_not_made_for_an_arrangement(start: Callable[[], MainWindow], qtbot: QtBot) -> None:
+    window = start()
+    assert window.pages.learn is None
+    QTest.mouseClick(window.workspaces.buttons.buttons["learn"], LEFT)
+    qtbot.waitUntil(lambda: window.pages.learn is not None and window.pages.learn.isVisible())
+    bottom = [window.docks[name] for name in ("table", "areas", "models", "comparisons", "studies")]
+    qtbot.waitUntil(lambda: any(dock.content is not None and dock.content.isVisible() for dock in bottom))
+    made = [dock for dock in bottom if dock.content is not None]
+    assert len(made) == 1, "the one in front"
+    other = next(dock for dock in bottom if dock.spec.name in ("models", "studies") and dock not in made)
+    other.raise_()
+    qtbot.waitUntil(lambda: other.content is not None)
+
+
+def test_other_workspaces_are_imported_once_while_the_window_is_free(
+    start: Callable[[], MainWindow], qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from microscope_qc.app.shell import ahead
+
+    done: list[int] = []
+    monkeypatch.setattr(ahead, "START_MS", 0)
+    monkeypatch.setattr(ahead, "import_ahead", lambda: done.append(1))
+    window = start()
+    qtbot.waitUntil(lambda: done == [1])
+    again = window.findChild(ahead.ModulesAhead)
+    window.session.mosaic_changed.emit()
+    assert not again.waits
+
+
 def test_settings_keep_only_what_they_can_read() -> None:
     kept = AppSettings(dock_sizes={"annotate": {"slides": (236, 400)}}, column_widths={"table": {"Class": 90}})
     assert AppSettings.model_validate_json(kept.model_dump_json()) == kept

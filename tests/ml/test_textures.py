@@ -11,7 +11,7 @@ import torch
 from learning_toys import coco_folder
 from safetensors.torch import load_file
 
-from microscope_qc.core.errors import ModelError
+from microscope_qc.core.errors import InputError, ModelError
 from microscope_qc.core.jobs import run_job
 from microscope_qc.ml.architectures.base import architecture, trainable
 from microscope_qc.ml.architectures.loading import open_task
@@ -21,7 +21,7 @@ from microscope_qc.ml.architectures.texture.settings import CooccurrenceSettings
 from microscope_qc.ml.cards import WEIGHTS_NAME
 from microscope_qc.ml.tasks.images import find
 from microscope_qc.workflows.learning.evaluate import evaluate
-from microscope_qc.workflows.learning.train import train
+from microscope_qc.workflows.learning.train import train, train_settings
 
 NAMES = ("glcm-svm", "lbp-boosting")
 SMALL = {"crop_px": 64, "tile_px": 192, "batch": 8, "device": "cpu", "keep_bad": True}
@@ -126,3 +126,10 @@ def test_weights_of_other_settings_are_refused(tmp_path: Path) -> None:
         open_task(tmp_path / "m", device="cpu")
     with pytest.raises(ModelError, match="levels"):
         architecture("glcm-svm").checked({"levels": 1000})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_loss_that_would_change_nothing_is_refused(name: str) -> None:
+    assert train_settings("classify", name, {"loss": "weighted"}).loss == "weighted"
+    with pytest.raises(InputError, match="cannot be trained with the loss focal"):
+        train_settings("classify", name, {"loss": "focal"})

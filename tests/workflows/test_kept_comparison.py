@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 from pathlib import Path
@@ -11,6 +12,7 @@ from learning_toys import CLASSES, coco_folder, judged_project, untrained_model
 
 from microscope_qc.cli import main
 from microscope_qc.core.errors import InputError
+from microscope_qc.core.files import WriteError, write_error
 from microscope_qc.core.jobs import run_job
 from microscope_qc.project import Project
 from microscope_qc.workflows.learning.project_parts import keep_parts
@@ -85,6 +87,16 @@ def test_a_comparison_that_is_stopped_leaves_nothing(path: Path, tmp_path: Path)
     assert kept_in(path) == [] and not list((path / FOLDER).glob("*"))
     with pytest.raises(InputError, match="kept with a project"):
         run_job(compare_and_keep("a", "b", tmp_path))
+
+
+def test_a_full_disk_leaves_no_half_comparison(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(target: Path, content: str) -> None:
+        raise write_error(target, OSError(errno.ENOSPC, "no space left"))
+
+    monkeypatch.setattr("microscope_qc.workflows.models.kept_comparison.atomic_write", full)
+    with pytest.raises(WriteError, match="The disk is full"):
+        run_job(compare_and_keep(path / "models" / "eager", tmp_path / "own" / "blind", path, device="cpu"))
+    assert kept_in(path) == [] and not list((path / FOLDER).glob("*"))
 
 
 def test_comparisons_are_kept_and_listed_by_commands(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -32,6 +32,11 @@ class ModulesAhead(QObject):
         self._wait.timeout.connect(self._on_timeout)
         session.mosaic_changed.connect(self._on_mosaic_changed)
 
+    @property
+    def waits(self) -> bool:
+        """Whether it is still to come."""
+        return bool(self._wait.isActive())
+
     def _on_mosaic_changed(self) -> None:
         if not self._begun:
             self._wait.start()
