@@ -22,6 +22,14 @@ _WEIGHT, _REACH = 0.2, 2.86
 """Of an EWMA that gives a false alarm every 371 points."""
 
 
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What is usual, as phase I showed it: the centre, and the spread that a chart draws its limits from."""
+
+    centre: float
+    spread: float
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class ControlChart:
     """Points of a chart, shape (N,), in their order.
@@ -44,6 +52,7 @@ class ControlChart:
     deviations: Floats
     lower: Floats
     upper: Floats
+    base: Baseline
 
 
 def _phase(counts: Numbers, phase_1: int) -> int:
@@ -54,7 +63,9 @@ def _phase(counts: Numbers, phase_1: int) -> int:
     return phase_1
 
 
-def u_charts(counts: Numbers, areas_mm2: Numbers, *, phase_1: int) -> list[ControlChart]:
+def u_charts(
+    counts: Numbers, areas_mm2: Numbers, *, phase_1: int, frozen: Baseline | None = None
+) -> list[ControlChart]:
     """Densities with limits for findings that are scattered at random: wider for smaller areas.
 
     Parameters
@@ -63,65 +74,80 @@ def u_charts(counts: Numbers, areas_mm2: Numbers, *, phase_1: int) -> list[Contr
         One of each per point; areas greater than 0.
     phase_1
         Number of points from which the limits are taken.
+    frozen
+        What was usual when limits were frozen, in place of phase I.
 
     Raises
     ------
     InputError
         When there are too few points, or nothing was found in phase I.
     """
-    values, centre, deviations = _densities(counts, areas_mm2, phase_1)
-    return [_chart("density (u)", values, centre, deviations)]
+    values, base, deviations = _densities(counts, areas_mm2, phase_1, frozen)
+    return [_chart("density (u)", values, Baseline(base.centre, 1.0), deviations)]
 
 
-def laney_charts(counts: Numbers, areas_mm2: Numbers, *, phase_1: int) -> list[ControlChart]:
+def laney_charts(
+    counts: Numbers, areas_mm2: Numbers, *, phase_1: int, frozen: Baseline | None = None
+) -> list[ControlChart]:
     """As :func:`u_charts`, with limits as much wider as the points of phase I differ from each other by more.
 
     Notes
     -----
     D. B. Laney, "Improved control charts for attributes", Quality Engineering 14 (2002) 531.
     """
-    values, centre, deviations = _densities(counts, areas_mm2, phase_1)
-    away = ((values - centre) / deviations)[:phase_1]
-    excess = _spread(away)
-    return [_chart(f"density (u', {excess:.2f} times the spread of chance)", values, centre, deviations * excess)]
+    values, base, deviations = _densities(counts, areas_mm2, phase_1, frozen)
+    excess = frozen.spread if frozen else _spread(((values - base.centre) / deviations)[:phase_1])
+    title = f"density (u', {excess:.2f} times the spread of chance)"
+    return [_chart(title, values, Baseline(base.centre, excess), deviations * excess)]
 
 
-def individuals_charts(counts: Numbers, areas_mm2: Numbers, *, phase_1: int) -> list[ControlChart]:
+def individuals_charts(
+    counts: Numbers, areas_mm2: Numbers, *, phase_1: int, frozen: Baseline | None = None
+) -> list[ControlChart]:
     """Densities as single values, and the differences from one to the next (moving range)."""
-    values, _, _ = _densities(counts, areas_mm2, phase_1)
-    centre, deviation = float(values[:phase_1].mean()), _spread(values[:phase_1])
+    values, base = _single(counts, areas_mm2, phase_1, frozen)
     ranges = np.r_[np.nan, np.abs(np.diff(values))]
-    mean = deviation * _MEAN_RANGE
+    mean = base.spread * _MEAN_RANGE
     limit = np.full(len(values), _LARGEST_RANGE * mean)
-    moving = ControlChart("moving range", ranges, mean, (limit - mean) / 3, np.zeros(len(values)), limit)
-    return [_chart("density (individuals)", values, centre, np.full(len(values), deviation)), moving]
+    moving = ControlChart("moving range", ranges, mean, (limit - mean) / 3, np.zeros(len(values)), limit, base)
+    return [_chart("density (individuals)", values, base, np.full(len(values), base.spread)), moving]
 
 
-def ewma_charts(counts: Numbers, areas_mm2: Numbers, *, phase_1: int) -> list[ControlChart]:
+def ewma_charts(
+    counts: Numbers, areas_mm2: Numbers, *, phase_1: int, frozen: Baseline | None = None
+) -> list[ControlChart]:
     """Densities, each averaged with those before it by weights that fall off: for small shifts that last.
 
     Notes
     -----
     J. M. Lucas and M. S. Saccucci, "Exponentially weighted moving average control schemes", Technometrics 32 (1990) 1.
     """
-    values, _, _ = _densities(counts, areas_mm2, phase_1)
-    centre, deviation = float(values[:phase_1].mean()), _spread(values[:phase_1])
-    averages, last = np.empty(len(values)), centre
+    values, base = _single(counts, areas_mm2, phase_1, frozen)
+    averages, last = np.empty(len(values)), base.centre
     for place, value in enumerate(values.tolist()):
         averages[place] = last = _WEIGHT * value + (1 - _WEIGHT) * last
     steps = np.arange(1, len(values) + 1)
-    deviations = deviation * np.sqrt(_WEIGHT / (2 - _WEIGHT) * (1 - (1 - _WEIGHT) ** (2 * steps)))
-    return [_chart("density (EWMA)", averages, centre, deviations, reach=_REACH)]
+    deviations = base.spread * np.sqrt(_WEIGHT / (2 - _WEIGHT) * (1 - (1 - _WEIGHT) ** (2 * steps)))
+    return [_chart("density (EWMA)", averages, base, deviations, reach=_REACH)]
 
 
-def _densities(counts: Numbers, areas_mm2: Numbers, phase_1: int) -> tuple[Floats, float, Floats]:
-    """Densities, their mean in phase I, and the deviation that chance gives each."""
-    _phase(counts, phase_1)
+def _densities(
+    counts: Numbers, areas_mm2: Numbers, phase_1: int, frozen: Baseline | None
+) -> tuple[Floats, Baseline, Floats]:
+    """Densities, what is usual, and the deviation that chance gives each."""
     found, areas = np.asarray(counts, float), np.asarray(areas_mm2, float)
-    centre = float(found[:phase_1].sum() / areas[:phase_1].sum())
-    if centre == 0:
+    if frozen is None:
+        _phase(counts, phase_1)
+        frozen = Baseline(float(found[:phase_1].sum() / areas[:phase_1].sum()), 1.0)
+    if frozen.centre == 0:
         raise InputError("Nothing was found in phase I: there are no limits.", hint="Take more points into it.")
-    return found / areas, centre, np.sqrt(centre / areas)
+    return found / areas, frozen, np.sqrt(frozen.centre / areas)
+
+
+def _single(counts: Numbers, areas_mm2: Numbers, phase_1: int, frozen: Baseline | None) -> tuple[Floats, Baseline]:
+    """Densities as single values, and what is usual of them."""
+    values, _, _ = _densities(counts, areas_mm2, phase_1, frozen)
+    return values, frozen or Baseline(float(values[:phase_1].mean()), _spread(values[:phase_1]))
 
 
 def _spread(values: Floats) -> float:
@@ -134,9 +160,9 @@ def _spread(values: Floats) -> float:
     return found
 
 
-def _chart(title: str, values: Floats, centre: float, deviations: Floats, *, reach: float = 3.0) -> ControlChart:
-    lower, upper = np.maximum(0.0, centre - reach * deviations), centre + reach * deviations
-    return ControlChart(title, values, centre, deviations, lower, upper)
+def _chart(title: str, values: Floats, base: Baseline, deviations: Floats, *, reach: float = 3.0) -> ControlChart:
+    lower, upper = np.maximum(0.0, base.centre - reach * deviations), base.centre + reach * deviations
+    return ControlChart(title, values, base.centre, deviations, lower, upper, base)
 
 
 CHARTS: dict[str, Callable[..., list[ControlChart]]] = {

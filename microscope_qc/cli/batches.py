@@ -60,8 +60,19 @@ def register(subparsers: Any) -> None:
         "--rules", choices=("limits", "western-electric", "nelson"), default="limits", help="(default: limits)"
     )
     parser.add_argument(
-        "--phase-1", type=count, metavar="N", help="take the limits from the first N points (default: from all)"
-    )
+        "--phase-1", type=count, metavar="N",
+        help="take the limits from the first N points (default: the frozen ones, otherwise from all)",
+    )  # fmt: skip
+    frozen = parser.add_mutually_exclusive_group()
+    frozen.add_argument(
+        "--freeze", action="store_true",
+        help="keep these limits in the first project, with date and author, so that later points do not move them",
+    )  # fmt: skip
+    frozen.add_argument("--thaw", action="store_true", help="forget the frozen limits of this chart")
+    parser.add_argument(
+        "--event", nargs=2, action="append", default=[], metavar=("POINT", "TEXT"),
+        help='keep in the first project what happened at a point, as "batch 7" "new mill"; "" removes it',
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     parser.add_argument("--csv", type=Path, metavar="OUT.csv|xlsx", help="write a table, a line for each point")
     parser.set_defaults(handler=_spc)
@@ -81,11 +92,30 @@ def _compare(args: argparse.Namespace) -> int:
 
 def _spc(args: argparse.Namespace) -> int:
     from microscope_qc.cli.progress import run
+    from microscope_qc.project import Project
     from microscope_qc.workflows.open import opened_in_turn
-    from microscope_qc.workflows.results.process_control import chart_lines, process_control, write_chart_table
-
-    job = process_control(
-        opened_in_turn(args.projects), args.by, of=args.of, chart=args.chart, rules=args.rules, phase_1=args.phase_1
+    from microscope_qc.workflows.results.process_control import (
+        chart_lines,
+        freeze_limits,
+        note_event,
+        process_control,
+        thaw_limits,
+        write_chart_table,
     )
-    found = run(job, args)
+
+    def draw(phase_1: int | None) -> dict[str, Any]:
+        projects = opened_in_turn(args.projects)
+        job = process_control(projects, args.by, of=args.of, chart=args.chart, rules=args.rules, phase_1=phase_1)
+        return run(job, args)
+
+    found = draw(args.phase_1)
+    if args.freeze or args.thaw or args.event:
+        with Project.open(args.projects[0]) as project:
+            for point, text in args.event:
+                note_event(project, found, point, text)
+            if args.freeze:
+                freeze_limits(project, found)
+            elif args.thaw:
+                thaw_limits(project, found)
+        found = draw(None if args.freeze else args.phase_1)
     return print_numbers(args, found, lines=chart_lines, write=write_chart_table)

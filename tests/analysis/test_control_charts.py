@@ -8,6 +8,7 @@ import pytest
 from microscope_qc.analysis.control_charts import (
     RULE_SETS,
     RULES,
+    Baseline,
     ControlChart,
     ewma_charts,
     individuals_charts,
@@ -103,8 +104,9 @@ def first_alarms(rules, charts: int, points: int) -> np.ndarray:
     found = []
     for _ in range(charts):
         chart = ControlChart(
-            "", rng.normal(size=points), 0.0, np.ones(points), np.full(points, -3.0), np.full(points, 3.0)
-        )
+            "", rng.normal(size=points), 0.0, np.ones(points), np.full(points, -3.0), np.full(points, 3.0),
+            Baseline(0.0, 1.0),
+        )  # fmt: skip
         flags = np.array([bool(why) for why in signals(chart, rules)])
         found.append(flags.argmax() + 1 if flags.any() else np.nan)
     return np.array(found)

@@ -17,7 +17,12 @@ from microscope_qc.cli import main
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.jobs import run_job
 from microscope_qc.project import Project
-from microscope_qc.workflows.results.process_control import chart_lines, process_control
+from microscope_qc.workflows.results.process_control import (
+    chart_lines,
+    freeze_limits,
+    process_control,
+    thaw_limits,
+)
 
 COUNTS = (20, 24, 19, 22, 26, 21, 70)
 
@@ -117,3 +122,42 @@ def test_the_command_the_table_and_the_frame_say_the_same(
     assert main(command) == 0
     assert f"a false alarm every {RULE_SETS['western-electric'].run_length} points" in capsys.readouterr().out
     assert main(["spc", path, "--group-by", "furnace", "--progress", "none"]) == 2
+
+
+@pytest.mark.parametrize("chart", CHARTS)
+def test_frozen_limits_stay_whatever_comes_later(chart: str, cells: Project) -> None:
+    first = draw(cells, chart=chart, phase_1=6)
+    freeze_limits(cells, first)
+    again = draw(cells, chart=chart)
+    assert again["base"] == first["base"] and again["frozen"]["user"]
+    assert [point["upper"] for point in again["charts"][0]["points"]] == pytest.approx(
+        [point["upper"] for point in first["charts"][0]["points"]]
+    )
+    assert any("limits frozen by" in remark for remark in again["remarks"])
+    detect(cells, 7, 200)
+    later = draw(cells, chart=chart)
+    assert later["base"] == first["base"] and len(later["points"]) == 8
+    assert draw(cells, chart=chart, phase_1=8)["base"] != first["base"], "limits that are asked for count"
+    thaw_limits(cells, later)
+    assert draw(cells, chart=chart)["frozen"] is None
+    with pytest.raises(InputError, match="not frozen"):
+        thaw_limits(cells, later)
+
+
+def test_the_command_freezes_limits_and_keeps_events(cells: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    cells.close()
+    command = ["spc", str(cells.path), "--group-by", "production_date"]
+    assert main([*command, "--phase-1", "6", "--freeze", "--event", "production date 2018-07", "new mill"]) == 0
+    words = capsys.readouterr().out
+    assert "frozen limits" in words and "new mill" in words
+    assert main([*command, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["frozen"]["user"] and found["points"][-1]["event"] == "new mill"
+    assert main([*command, "--event", "batch 1", "none such"]) == 2
+    assert "has no point batch 1" in capsys.readouterr().err
+    assert main([*command, "--thaw", "--event", "production date 2018-07", "", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["frozen"] is None and found["points"][-1]["event"] is None
+    with Project.open(cells.path) as project:
+        project.history.undo()
+        assert draw(project)["frozen"], "freezing and thawing are steps of the history"

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from microscope_qc.analysis.control_charts import CHARTS, RULE_SETS, WANTED_POINTS, ControlChart, signals
+from microscope_qc.analysis.control_charts import CHARTS, RULE_SETS, WANTED_POINTS, Baseline, ControlChart, signals
 from microscope_qc.analysis.stack import Stack
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.jobs import Job
@@ -16,6 +16,8 @@ from microscope_qc.core.numbers import rounded, short_text
 from microscope_qc.core.sheets import write_sheet
 from microscope_qc.core.wording import listed, plural
 from microscope_qc.project import Project
+from microscope_qc.project.parts.standards import CHART, EVENT
+from microscope_qc.project.records import Standard
 from microscope_qc.workflows.results.grouping import (
     CountedSlides,
     classes_named,
@@ -39,13 +41,70 @@ def process_control(
     phase_1: int | None = None,
 ) -> Job[dict[str, Any]]:
     """Count the findings of projects and draw up a control chart; see :func:`charted`."""
-    known = yield from count_slides(projects)
-    return charted(known, by, of=of, chart=chart, rules=rules, phase_1=phase_1)
+    kept: list[Standard] = []
+    known = yield from count_slides(_noting(projects, kept))
+    return charted(known, by, of=of, chart=chart, rules=rules, phase_1=phase_1, kept=kept)
+
+
+def _noting(projects: Iterable[Project], kept: list[Standard]) -> Iterator[Project]:
+    """Pass projects on, and note the frozen limits and events of the first one."""
+    for number, project in enumerate(projects):
+        if number == 0:
+            kept += [*project.standards.of(CHART), *project.standards.of(EVENT)]
+        yield project
+
+
+def freeze_limits(project: Project, found: Mapping[str, Any]) -> Standard:
+    """Keep the limits of a chart, so that later points do not move them (undoable)."""
+    return project.standards.keep(CHART, _name(found["of"], found["chart"], found["by"]), found["base"])
+
+
+def thaw_limits(project: Project, found: Mapping[str, Any]) -> None:
+    """Forget the frozen limits of a chart (undoable).
+
+    Raises
+    ------
+    InputError
+        When they are not frozen.
+    """
+    known = project.standards.named(CHART, _name(found["of"], found["chart"], found["by"]))
+    if known is None:
+        raise InputError("The limits of this chart are not frozen.")
+    project.standards.remove(known.id)
+
+
+def note_event(project: Project, found: Mapping[str, Any], group: str, text: str) -> None:
+    """Keep what happened at a point of a chart; an empty text removes it (undoable).
+
+    Raises
+    ------
+    InputError
+        When the chart has no such point.
+    """
+    points = [point["group"] for point in found["points"]]
+    if group not in points:
+        raise InputError(f"The chart has no point {group}.", hint=f"There are {listed(points)}.")
+    known = project.standards.named(EVENT, group)
+    if text:
+        project.standards.keep(EVENT, group, {"text": text})
+    elif known is not None:
+        project.standards.remove(known.id)
+
+
+def _baseline(kept: Standard) -> Baseline:
+    try:
+        return Baseline(float(kept.data["centre"]), float(kept.data["spread"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError("The frozen limits cannot be read.", hint="Freeze them again with --phase-1.") from error
+
+
+def _name(of: str, chart: str, keys: Sequence[str]) -> str:
+    return f"{chart} of {of} by {', '.join(keys)}"
 
 
 def charted(
     known: CountedSlides, by: Sequence[str], *, of: str = "all", chart: str = "laney", rules: str = "limits",
-    phase_1: int | None = None,
+    phase_1: int | None = None, kept: Sequence[Standard] = (),
 ) -> dict[str, Any]:  # fmt: skip
     """Work out a control chart of the density after the review.
 
@@ -59,14 +118,17 @@ def charted(
         Name of the chart (:data:`~microscope_qc.analysis.control_charts.CHARTS`) and of the set of rules
         (:data:`~microscope_qc.analysis.control_charts.RULE_SETS`).
     phase_1
-        The limits are those of so many first points; None takes all.
+        The limits are those of so many first points; None takes the frozen ones, or else all.
+    kept
+        Frozen limits and events of a project.
 
     Returns
     -------
     dict
+        ``base`` (what is usual: ``centre`` and ``spread``), ``frozen`` (by whom and when, None where limits are not),
         ``projects``, ``by``, ``of``, ``chart``, ``rules`` (with the mean number of usual points to a false alarm),
-        ``phase_1``, ``points`` (group, slides that were searched, count, area), ``charts`` (title, centre, and of each
-        point value, lower and upper limit, and the rules by which it is unusual) and ``remarks``.
+        ``phase_1``, ``points`` (group, slides that were searched, count, area, event), ``charts`` (title, centre, and
+        of each point value, lower and upper limit, and the rules by which it is unusual) and ``remarks``.
 
     Raises
     ------
@@ -95,20 +157,27 @@ def charted(
     phase = len(there) if phase_1 is None else phase_1
     if len(there) < 2:
         raise InputError(f"There are fewer than two points: {listed([names[n] for n in there]) or 'none'}.")
-    drawn = CHARTS[chart](counts[there], areas[there], phase_1=phase)
+    name = _name(of, chart, keys)
+    frozen = next((one for one in kept if one.kind == CHART and one.name == name), None) if phase_1 is None else None
+    base = None if frozen is None else _baseline(frozen)
+    events = {one.name: str(one.data.get("text", "")) for one in kept if one.kind == EVENT}
+    drawn = CHARTS[chart](counts[there], areas[there], phase_1=phase, frozen=base)
     return {
         "projects": known.heads, "by": keys, "of": of, "chart": chart,
         "rules": {"name": rules, "rules": list(RULE_SETS[rules].rules), "run_length": RULE_SETS[rules].run_length},
         "phase_1": phase,
+        "base": {"centre": drawn[0].base.centre, "spread": drawn[0].base.spread},
+        "frozen": frozen and {"user": frozen.user, "kept": frozen.kept},
         "points": [
-            {"group": names[n], "slides": int(slides[n]), "count": int(counts[n]), "area_mm2": float(areas[n])}
+            {"group": names[n], "slides": int(slides[n]), "count": int(counts[n]), "area_mm2": float(areas[n]),
+             "event": events.get(names[n])}
             for n in there
         ],
         "charts": [_chart(one, rules if number == 0 else "limits") for number, one in enumerate(drawn)],
         "remarks": list(
             _remarks(
                 [names[n] for n in range(len(names)) if areas[n] <= 0],
-                sum(len(members[n][1]) - int(slides[n]) for n in there), phase, phase_1,
+                sum(len(members[n][1]) - int(slides[n]) for n in there), phase, phase_1, frozen,
             )
         ),
     }  # fmt: skip
@@ -128,11 +197,16 @@ def _chart(one: ControlChart, rules: str) -> dict[str, Any]:
     }
 
 
-def _remarks(without: Sequence[str], left_out: int, phase: int, given: int | None) -> Iterator[str]:
+def _remarks(
+    without: Sequence[str], left_out: int, phase: int, given: int | None, frozen: Standard | None
+) -> Iterator[str]:
     if without:
         yield f"no point for {listed(without)}: no area was searched for it"
     if left_out:
         yield f"{left_out} {plural(left_out, 'slide')} left out of the points: not searched for all that is counted"
+    if frozen is not None:
+        yield f"limits frozen by {frozen.user}, {frozen.kept[:10]}: later points do not move them"
+        return
     if phase < WANTED_POINTS:
         yield f"limits from {phase} {plural(phase, 'point')} are uncertain: {WANTED_POINTS} or more are wanted"
     if given is None:
@@ -144,7 +218,7 @@ def chart_lines(found: Mapping[str, Any]) -> list[str]:
     lines = [f"{head['project']}  (counted: {head['included']})" for head in found["projects"]]
     rules = found["rules"]
     lines += [
-        "", f"{found['of']}, {found['chart']} chart, limits from the first {found['phase_1']} points; rules "
+        "", f"{found['of']}, {found['chart']} chart, {_limits_from(found)}; rules "
         f"{rules['name']}: {', '.join(rules['rules'])} (a false alarm every {rules['run_length']} points)",
     ]  # fmt: skip
     for chart in found["charts"]:
@@ -152,12 +226,16 @@ def chart_lines(found: Mapping[str, Any]) -> list[str]:
         rows = [
             [
                 point["group"], str(point["count"]), _number(point["area_mm2"]), _number(one["value"]),
-                _number(one["lower"]), _number(one["upper"]), ", ".join(one["unusual"]),
+                _number(one["lower"]), _number(one["upper"]), ", ".join(one["unusual"]), point["event"] or "",
             ]
             for point, one in zip(found["points"], chart["points"], strict=True)
         ]  # fmt: skip
-        lines += text_table(["", "count", "mm2", "value", "lower", "upper", "unusual"], rows)
+        lines += text_table(["", "count", "mm2", "value", "lower", "upper", "unusual", "event"], rows)
     return [*lines, *(f"  {remark}" for remark in found["remarks"])]
+
+
+def _limits_from(found: Mapping[str, Any]) -> str:
+    return "frozen limits" if found["frozen"] else f"limits from the first {found['phase_1']} points"
 
 
 def _number(value: float | None) -> str:
@@ -169,7 +247,8 @@ def chart_records(found: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for chart in found["charts"]:
         for number, (point, one) in enumerate(zip(found["points"], chart["points"], strict=True)):
             yield {
-                "chart": chart["title"], **point, "phase_1": number < found["phase_1"], "value": one["value"],
+                "chart": chart["title"], **point, "phase_1": not found["frozen"] and number < found["phase_1"],
+                "value": one["value"],
                 "centre": chart["centre"], "lower": one["lower"], "upper": one["upper"],
                 "unusual": "; ".join(one["unusual"]),
             }  # fmt: skip

@@ -16,7 +16,7 @@ from microscope_qc.app.widgets.class_chip import chip_icon
 Index = QModelIndex | QPersistentModelIndex
 _ROLE = Qt.ItemDataRole
 _CHIP_PX, _GAP_PX = 44, 16
-_SENTENCES = {0: 230, AREA: 150, CORRECTED: 130, CORRECTED + 1: 130, SPREAD: 180, MEDIAN: 110}
+_SENTENCES = {0: 230, AREA: 150, CORRECTED: 130, CORRECTED + 1: 130, SPREAD: 320, MEDIAN: 110}
 """Widths at most, in px, of columns that may hold sentences: the whole of it is in the tip."""
 
 
