@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from microscope_qc.analysis.corrected import corrected
 from microscope_qc.analysis.counts import Density, count_interval, independent, pooled_by_specimen
+from microscope_qc.analysis.enough import PRECISION, enough
 from microscope_qc.analysis.recall import Recall, recall, with_missed
 from microscope_qc.analysis.shares import Share, pooled_share
 from microscope_qc.analysis.sizes import pooled_quantiles
@@ -123,7 +125,14 @@ def _per_area(stack: Stack, known: Flags, found: Density | None, reason: str) ->
         "spread_between": "specimens" if independent(stack.specimens(known))[1] else "slides",
         "spread_n": 0 if found is None else found.sections,
         "spread_reason": _why_no_spread(found),
+        "enough": None if found is None else _enough_json(found),
     }
+
+
+def _enough_json(found: Density) -> dict[str, Any] | None:
+    """What the density needs for its upper limit to lie no more than a share above it."""
+    known = enough(found)
+    return None if known is None else {"precision": PRECISION, **asdict(known)}
 
 
 def _why_no_spread(found: Density | None) -> str | None:

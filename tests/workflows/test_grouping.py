@@ -105,6 +105,16 @@ def test_corrected_stands_between_what_is_known_and_what_is_kept(batches: Projec
     assert everything["corrected"]["interval"] == pytest.approx(everything["reviewed"]["interval"])
 
 
+def test_how_much_is_enough_is_said_in_sections_findings_and_area(batches: Project) -> None:
+    found = by(batches, "batch")
+    everything = found["groups"][0]
+    known = everything["enough"]
+    assert known["sections"] > everything["spread_n"] == 2 and known["precision"] == 0.3
+    assert known["area_mm2"] == pytest.approx(known["findings"] / everything["per_mm2"])
+    words = f"needs {known['sections']} specimens like these (2 there), {known['findings']} findings on"
+    assert any(words in line for line in grouped_lines(found))
+
+
 def test_shares_are_of_all_findings_and_class_groups_are_sums(batches: Project) -> None:
     found = by(batches, "batch")["total"]
     shares = [row["share"] for row in found["classes"]]

@@ -101,8 +101,24 @@ def _remarks(rows: Sequence[tuple[str, Mapping[str, Any]]]) -> Iterator[str]:
     everything = rows[-1][1]
     if everything["without_area"]:
         yield f"  not in the density of all classes: {listed(everything['without_area'])}"
+    if words := enough_words(everything):
+        yield f"  {words}"
     if everything["corrected"]["count"] is not None:
         yield f"  {missed_words(everything['corrected'])}"
+
+
+def enough_words(row: Mapping[str, Any]) -> str:
+    """Say how much is enough for a density, "" where that is not known: sections first, then findings and area."""
+    known = row["enough"]
+    if known is None:
+        return ""
+    unit, there = row["spread_between"], row["spread_n"]
+    sections = f"{known['sections']} {unit} like these ({there} there)" if known["sections"] else f"two {unit} or more"
+    return (
+        f"an upper limit {percent_text(known['precision'])} above the density needs {sections}, {known['findings']} "
+        f"findings on {short_text(known['area_mm2'], 3)} mm2; one is seen on {short_text(known['to_see_mm2'], 3)} mm2 "
+        "(95 %)"
+    )
 
 
 def missed_words(corrected: Mapping[str, Any]) -> str:

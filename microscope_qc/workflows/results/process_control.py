@@ -95,7 +95,9 @@ def _baseline(kept: Standard) -> Baseline:
     try:
         return Baseline(float(kept.data["centre"]), float(kept.data["spread"]))
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError("The frozen limits cannot be read.", hint="Freeze them again with --phase-1.") from error
+        raise InputError(
+            "The frozen limits cannot be read.", hint="Say how many points are phase I, and freeze them again."
+        ) from error
 
 
 def _name(of: str, chart: str, keys: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from microscope_qc.core.wording import UNKNOWN, count_text, percent_text, plural, significant_text, things
 from microscope_qc.workflows.results.grouping import group_words
-from microscope_qc.workflows.results.grouping_text import missed_words
+from microscope_qc.workflows.results.grouping_text import enough_words, missed_words
 
 COLUMNS = (
     ("Class", ""),
@@ -96,7 +96,7 @@ def _cells(name: str, row: Mapping[str, Any]) -> Iterator[Cell]:
     yield Cell(count_text(raw["count"]))
     yield _estimate(raw["per_mm2"], raw["interval"])
     yield Cell(count_text(reviewed["count"]), _outside(row["outside_area"]))
-    yield _estimate(reviewed["per_mm2"], reviewed["interval"])
+    yield _estimate(reviewed["per_mm2"], reviewed["interval"], tip=_enough(row))
     if corrected["count"] is None:
         yield _sentence(corrected["reason"], span=2)
         yield Cell("")
@@ -162,6 +162,11 @@ def _sizes(sizes: Mapping[str, Any]) -> Iterator[Cell]:
 
 def _outside(count: int) -> str:
     return f"{count_text(count)} {plural(count, 'lies', 'lie')} outside the area: no density has them" if count else ""
+
+
+def _enough(row: Mapping[str, Any]) -> str:
+    words = enough_words(row).replace("mm2", "mm²")
+    return f"{words[:1].upper()}{words[1:]}." if words else ""
 
 
 def _missed(corrected: Mapping[str, Any]) -> str:
