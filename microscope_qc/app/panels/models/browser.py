@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from qtpy.QtCore import QUrl, Signal
-from qtpy.QtGui import QImage
+from qtpy.QtGui import QImage, QTextOption
 from qtpy.QtWidgets import QTextBrowser
 
 from microscope_qc.app.panels.models.text import COMPARISON_LINK, OPEN_LINK, PAGE_LINK, SPOT_LINK
@@ -27,6 +27,7 @@ class ModelBrowser(QTextBrowser):
         super().__init__()
         self.pictures: dict[str, QImage] = {}
         self.setOpenLinks(False)
+        self.setWordWrapMode(QTextOption.WrapMode.WordWrap)  # heads of narrow columns are not broken within words
         self.setFrameShape(QTextBrowser.Shape.NoFrame)
         self.anchorClicked.connect(self._on_link)
 
