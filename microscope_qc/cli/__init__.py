@@ -72,6 +72,9 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "cross-validate": ("folds", "train on four fifths and measure on the fifth, in turn; tables of settings"),
         "explain": ("evidence", "what a classifier takes a place for, and which pixels speak for that"),
         "embed": ("embedding", "look at slides once and keep what a network sees, for learning from labels"),
+        "learn": ("suggestions", "how good what is learned from the labels of a project is"),
+        "suggest": ("suggestions", "learn from the labels of a project and suggest places on its slides"),
+        "similar": ("suggestions", "the findings of a project that look most like one"),
         "dataset": (
             "datasets",
             "cut training pictures; what a data set holds; what is kept for tests",

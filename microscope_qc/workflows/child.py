@@ -177,6 +177,10 @@ class Child(CommandChild):
         """Let it do, or continue, the training that the folder of a model asks for."""
         self._ask("train", folder, folder=str(folder))
 
+    def suggest(self, project: Path, *, first: int | None) -> None:
+        """Let it learn from the labels of a project and suggest places on its slides, on slide ``first`` first."""
+        self._ask("suggest", project, project=str(project), first=first)
+
     def get_ready(self, model: str) -> None:
         """Let it load the program and, once, a model: the next run then begins at once."""
         self._ask("get ready", None, model=model)

@@ -68,8 +68,14 @@ def _train(asked: Mapping[str, Any], at_hand: AtHand) -> Job[object]:
     return train_as_asked(Path(asked["folder"]))
 
 
+def _suggest(asked: Mapping[str, Any], at_hand: AtHand) -> Job[object]:
+    from microscope_qc.workflows.suggestions.asked import suggest_as_asked
+
+    return suggest_as_asked(Path(asked["project"]), first=asked["first"])
+
+
 JOBS: dict[str, Callable[[Mapping[str, Any], AtHand], Job[object]]] = {
-    "detect": _detect, "get ready": _get_ready, "train": _train,
+    "detect": _detect, "get ready": _get_ready, "train": _train, "suggest": _suggest,
 }  # fmt: skip
 """What may be asked for, by name."""
 

@@ -12,9 +12,9 @@ from learning_toys import untrained_model
 
 from microscope_qc.core.jobs import Job, Progress, TimedProgress, run_job
 from microscope_qc.ml.cards import ModelCard
+from microscope_qc.workflows import in_turns
 from microscope_qc.workflows.child import RunAnswer
 from microscope_qc.workflows.kept_child import KeptChild
-from microscope_qc.workflows.learning import following
 from microscope_qc.workflows.learning.following import TrainingFailed, follow_training
 
 
@@ -142,4 +142,4 @@ def test_the_window_closes_in_the_middle(child: OneThatSpeaks, kept: KeptChild, 
             thread.join()
     with pytest.raises(TrainingFailed):
         run_job(job)
-    assert following.PAUSE_S > 1
+    assert in_turns.PAUSE_S > 1

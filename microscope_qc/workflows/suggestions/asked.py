@@ -1,0 +1,79 @@
+"""The child's side of learning while a user judges: features, a round, and how good it is, the slide on screen first.
+
+It writes features into the user's cache folder, and what is suggested beside the project's database; it may be killed
+at any time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+
+from microscope_qc.core.errors import MicroscopeQCError
+from microscope_qc.core.jobs import Job, Progress, retold
+from microscope_qc.ml.devices import choose_device, use_threads
+from microscope_qc.ml.features.trunk import Trunk
+from microscope_qc.project import Project
+from microscope_qc.project.suggestions import read_suggestions, write_how_good, write_suggestions
+from microscope_qc.workflows.intake.changes import require_unchanged_now
+from microscope_qc.workflows.suggestions.checking import check_known
+from microscope_qc.workflows.suggestions.embedding import embed_slide
+from microscope_qc.workflows.suggestions.labels import KnownSlide, digest_of, known_slides
+from microscope_qc.workflows.suggestions.round import learn, suggestions_on
+
+T = TypeVar("T")
+
+
+def suggest_as_asked(path: Path, *, first: int | None = None) -> Job[None]:
+    """Bring what is suggested on the slides of a project up to date with its labels.
+
+    Parameters
+    ----------
+    first
+        Slide that comes first.
+
+    Raises
+    ------
+    MicroscopeQCError
+        When the project or the first slide cannot be read, or something cannot be written.
+    """
+    yield Progress(0, 0, "", "reading labels")
+    use_threads()
+    with Project.open(path, write=False) as project:
+        known = sorted(known_slides(project), key=lambda slide: slide.record.id != first)
+        if known and not known[0].store.complete:
+            yield from _embedded(project, known[0])
+        labels, digest = sum(len(slide.class_ids) for slide in known), digest_of(known)
+        if not labels or _is_up_to_date(project, known, digest):
+            return
+        learned = yield from _noted(learn(known), f"learning from {labels} labels")
+        for slide in known:
+            if not slide.store.complete:
+                try:
+                    yield from _embedded(project, slide)
+                except MicroscopeQCError:  # the others have suggestions all the same
+                    continue
+            found = yield from _noted(suggestions_on(slide, learned), f"looking at {slide.record.name}")
+            write_suggestions(project.path, slide.record, found)
+            slide.store.used()
+        good = yield from _noted(check_known(project, known), "finding out how good it is")
+        codes = {defect.id: defect.code for defect in project.classes}
+        now = datetime.now().astimezone().isoformat(timespec="seconds")
+        write_how_good(project.path, good.sentences(codes), made=now)
+
+
+def _is_up_to_date(project: Project, known: Sequence[KnownSlide], digest: str) -> bool:
+    said = (read_suggestions(project.path, slide.record) for slide in known)
+    return all(found is not None and found.round == digest for found in said)
+
+
+def _embedded(project: Project, slide: KnownSlide) -> Job[object]:
+    require_unchanged_now(project, slide.record)
+    return _noted(embed_slide(slide.record, Trunk(choose_device())), f"reading {slide.record.name} once")
+
+
+def _noted(job: Job[T], note: str) -> Job[T]:
+    return retold(job, lambda step: replace(step, note=note))

@@ -1,0 +1,207 @@
+"""What is learned from the labels of a project: suggested, judged, kept, and how good it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from disc_toys import Discs, write_discs
+
+from microscope_qc.core.boxes import ReviewState, coordinates, make_rows
+from microscope_qc.core.errors import InputError, ModelError
+from microscope_qc.core.jobs import run_job
+from microscope_qc.core.matching import match_by_overlap
+from microscope_qc.ml.features import learning
+from microscope_qc.project import Project
+from microscope_qc.project.suggestions import SuggestionSet, read_how_good, read_suggestions, write_suggestions
+from microscope_qc.workflows.exchange.export import export_boxes
+from microscope_qc.workflows.results.statistics import project_statistics
+from microscope_qc.workflows.suggestions.asked import suggest_as_asked
+from microscope_qc.workflows.suggestions.checking import check_project
+from microscope_qc.workflows.suggestions.embedding import embed_project
+from microscope_qc.workflows.suggestions.judging import accept, keep_as_detection, open_suggestions, reject
+from microscope_qc.workflows.suggestions.labels import digest_of, known_slides
+from microscope_qc.workflows.suggestions.round import suggest
+from microscope_qc.workflows.suggestions.similar import looks_of_findings
+
+LABELS = 14
+
+
+@pytest.fixture
+def drawn(tmp_path: Path) -> Discs:
+    return write_discs(tmp_path / "S.png")
+
+
+@pytest.fixture
+def project(tmp_path: Path, drawn: Discs, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
+    """Half of the discs are drawn, and some squares."""
+    monkeypatch.setenv("MICROSCOPE_QC_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(learning.learn_head, "__kwdefaults__", {"seed": 0, "steps": 60})
+    with Project.create(tmp_path / "p.mqc", slides=[tmp_path / "S.png"]) as made:
+        label(made, drawn, LABELS)
+        yield made
+
+
+def label(project: Project, drawn: Discs, count: int) -> None:
+    """Draw so many discs, and some squares."""
+    first, second = (defect.id for defect in list(project.classes)[:2])
+    boxes = np.concatenate([drawn.boxes[drawn.round][:count], drawn.boxes[~drawn.round][: count // 3]])
+    y0, x0, y1, x1 = boxes.T
+    classes = [first] * count + [second] * (count // 3)
+    project.boxes.add(1, make_rows(len(boxes), class_id=classes, y0=y0, x0=x0, y1=y1, x1=x1))
+
+
+def two(project: Project) -> SuggestionSet:
+    """Suggestions of two places where nothing is."""
+    first, second = (defect.id for defect in list(project.classes)[:2])
+    boxes = np.array([[2.0, 2, 12, 14], [2, 30, 12, 40]])
+    return SuggestionSet(boxes, np.array([0.9, 0.6]), np.array([first, second]), np.array([0.8, 0.7]), "r", "now", 9)
+
+
+def test_a_round_suggests_what_looks_like_the_labels(project: Project, drawn: Discs) -> None:
+    with pytest.raises(ModelError, match="No slide has features"):
+        run_job(suggest(project))
+    run_job(embed_project(project))
+    steps = []
+    job = suggest(project)
+    while True:
+        try:
+            steps.append(next(job))
+        except StopIteration as stop:
+            done = stop.value
+            break
+    assert [step.fraction for step in steps] == sorted(step.fraction for step in steps)
+    assert (done.labels, done.without) == (LABELS + LABELS // 3, [])
+    slide = project.slides[0]
+    found = read_suggestions(project.path, slide)
+    assert found is not None and len(found) == done.slides[0].count > 0
+    sure = found.only(found.scores > 0.3)
+    left = drawn.boxes[drawn.round][LABELS:]
+    mine, theirs = match_by_overlap(sure.boxes, left, iou=0.4)
+    assert len(theirs) > 0.6 * len(left)
+    assert (sure.class_ids[mine] == project.classes[0].id).mean() > 0.8
+    known = coordinates(project.boxes.rows(slide.id))
+    assert not len(match_by_overlap(found.boxes, known, iou=0.3)[0]), "findings are not suggested"
+    numbers = project_statistics(project)
+    assert numbers["total"]["kept"] == len(known), "suggestions are not counted"
+    run_job(export_boxes(project, project.path.parent / "out.json", "coco"))
+    assert (project.path.parent / "out.json").read_text().count('"bbox"') == len(known)
+
+
+def test_a_judged_one_is_a_finding_and_undo_takes_it_back(project: Project) -> None:
+    slide = project.slides[0]
+    assert open_suggestions(project, slide) is None
+    write_suggestions(project.path, slide, two(project))
+    before = len(project.boxes.rows(slide.id))
+    yes = accept(project, slide.id, two(project).only([0]))
+    no = reject(project, slide.id, two(project).only([1]))
+    rows = project.boxes.table(slide.id).get(np.concatenate([yes, no]))
+    assert rows["state"].tolist() == [ReviewState.CONFIRMED, ReviewState.REJECTED]
+    assert rows["class_id"].tolist() == two(project).class_ids.tolist() and rows["reason"][1] == "false positive"
+    assert len(open_suggestions(project, slide) or ()) == 0
+    (known,) = known_slides(project)
+    assert known.lesson.rejected.tolist() == [two(project).boxes[1].tolist()], "it is learned from as background"
+    assert len(known.lesson.boxes) == before + 1
+    assert run_job(check_project(project)).confirmed == 1
+
+    project.history.undo()
+    project.history.undo()
+    assert len(project.boxes.rows(slide.id)) == before
+    assert len(open_suggestions(project, slide) or ()) == 2
+    other = project.classes[2].id
+    ids = accept(project, slide.id, two(project), class_id=other)
+    assert (project.boxes.table(slide.id).get(ids)["class_id"] == other).all()
+    with pytest.raises(InputError, match="No suggestion"):
+        accept(project, slide.id, two(project).only([]))
+
+
+def test_kept_ones_are_the_findings_of_a_run(project: Project) -> None:
+    slide = project.slides[0]
+    with pytest.raises(InputError, match="Nothing is suggested"):
+        keep_as_detection(project, slide.id)
+    write_suggestions(project.path, slide, two(project))
+    run = keep_as_detection(project, slide.id)
+    assert (run.state, run.found, run.title) == ("finished", 2, "Learned from labels (9)")
+    ids = project.opinions.of_run(run.id)["finding_id"]
+    rows = project.boxes.table(slide.id).get(ids)
+    order = np.argsort(-rows["confidence"])
+    assert np.allclose(coordinates(rows)[order], two(project).boxes)
+    assert rows["class_id"][order].tolist() == two(project).class_ids.tolist()
+    assert rows["confidence"][order] == pytest.approx([0.9, 0.6])
+    assert len(open_suggestions(project, slide) or ()) == 0
+    project.runs.delete(run.id)
+    assert len(open_suggestions(project, slide) or ()) == 2
+
+
+def test_suggestions_of_a_class_that_is_gone_are_not_shown(project: Project) -> None:
+    slide = project.slides[0]
+    write_suggestions(project.path, slide, two(project))
+    project.classes.delete(project.classes[1].id, move_to=project.classes[0].id)
+    assert len(open_suggestions(project, slide) or ()) == 1
+
+
+def test_how_good_it_is_is_said_in_words(project: Project, drawn: Discs) -> None:
+    run_job(embed_project(project))
+    good = run_job(check_project(project))
+    codes = {defect.id: defect.code for defect in project.classes}
+    assert good.recovered.of == good.labels == LABELS + LABELS // 3
+    assert good.recovered.found > 0.5 * good.labels and good.recovered.right_class > 0.7 * good.recovered.found
+    again, by_class, judged = good.sentences(codes)[0], good.sentences(codes)[2], good.sentences(codes)[1]
+    assert again.startswith(f"Of {good.labels} labels left out in turn it found {good.recovered.found} again (")
+    assert " of " in by_class and by_class.startswith("By class: ")
+    assert judged == "0 suggestions judged: too few to say how many are right."
+    document = good.document(codes)
+    low, high = document["recall"]["interval"]
+    assert low < document["recall"]["value"] < high and document["precision"] is None
+
+
+def test_of_few_labels_nothing_is_said(tmp_path: Path, drawn: Discs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MICROSCOPE_QC_CACHE_DIR", str(tmp_path / "cache"))
+    with Project.create(tmp_path / "few.mqc", slides=[tmp_path / "S.png"]) as project:
+        label(project, drawn, 3)
+        good = run_job(check_project(project))
+    assert good.sentences({})[0] == "Learned from 4 labels: too few to say how good it is."
+    assert good.document({})["recall"] is None
+
+
+def test_what_is_asked_of_the_child_brings_everything_up_to_date(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(learning.learn_head, "__kwdefaults__", {"seed": 0, "steps": 4})
+    run_job(suggest_as_asked(project.path, first=1))
+    slide = project.slides[0]
+    found = read_suggestions(project.path, slide)
+    assert found is not None and found.round == digest_of(known_slides(project))
+    assert read_how_good(project.path)[0][0].startswith(f"Of {found.labels} labels")
+    again = list(suggest_as_asked(project.path, first=1))
+    assert len(again) == 1, "nothing was judged since"
+    accept(project, slide.id, two(project).only([0]))
+    job = suggest_as_asked(project.path, first=1)
+    next(step for step in job if step.note.startswith("learning from"))
+    job.close()
+    assert read_suggestions(project.path, slide).round == found.round, "a round that is stopped changes nothing"
+    run_job(suggest_as_asked(project.path))
+    now = read_suggestions(project.path, slide)
+    assert now is not None and now.round != found.round and now.labels == found.labels + 1
+
+
+def test_without_labels_only_the_features_are_made_ready(tmp_path: Path, drawn: Discs, monkeypatch) -> None:
+    monkeypatch.setenv("MICROSCOPE_QC_CACHE_DIR", str(tmp_path / "cache"))
+    with Project.create(tmp_path / "new.mqc", slides=[tmp_path / "S.png"]) as project:
+        run_job(suggest_as_asked(project.path, first=1))
+        assert read_suggestions(project.path, project.slides[0]) is None
+        assert known_slides(project)[0].store.complete
+
+
+def test_findings_that_look_alike(project: Project, drawn: Discs) -> None:
+    with pytest.raises(InputError, match="not known how the finding"):
+        run_job(looks_of_findings(project)).like(1)
+    assert run_job(looks_of_findings(project)).without == ("S",)
+    run_job(embed_project(project))
+    looks = run_job(looks_of_findings(project))
+    alike = looks.like(1, count=5)
+    assert len(alike) == 5 and 1 not in [one.finding_id for one in alike]
+    assert all(one.finding_id <= LABELS for one in alike), "discs look like discs"
+    assert [one.alike for one in alike] == sorted((one.alike for one in alike), reverse=True)
