@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +14,8 @@ from microscope_qc.correlation.assignment import clear_pairs
 from microscope_qc.correlation.edx_tables import Spectrum, finding_number
 from microscope_qc.correlation.registration import Registration
 from microscope_qc.correlation.sites import Site, SitePattern, sites_in
+
+_LETTERED = re.compile(r"[A-Za-z]\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +127,11 @@ def _by_label(sites: Sequence[Site], rows: np.ndarray) -> list[Placement]:
     for number, note in zip(rows["id"].tolist(), rows["note"].tolist(), strict=True):
         if words := note.strip().casefold():
             noted.setdefault(words, []).append(number)
-    meant = [_meant(site.name, numbers, noted) for site in sites]
+    lettered = {site.name for site in sites if site.named and _LETTERED.fullmatch(site.name)}
+    if all(finding_number(name) is not None for name in lettered):
+        lettered = set()
+    # beside sites A1, B1 and C1 a site D1 is the fourth of them and not defect 1
+    meant = [_meant(site.name, set() if site.name in lettered else numbers, noted) for site in sites]
     claims = Counter(ids[0] for site, ids in zip(sites, meant, strict=True) if site.named and len(ids) == 1)
     placements = []
     for site, ids in zip(sites, meant, strict=True):

@@ -93,11 +93,18 @@ def test_all_points_of_a_site_go_where_its_first_one_lies() -> None:
 
 def test_the_name_of_a_site_is_a_note_or_a_number_before_its_position_counts() -> None:
     rows = boxes(0, 100, 200, notes={3: " a1 ", 1: "2"})
-    found = match(rows, spectrum("A1-P1", 1), spectrum("D2-P1", 1), spectrum("2-P1", 1))
-    assert where(found) == {"A1-P1": 3, "D2-P1": 2, "2-P1": None}
+    found = match(rows, spectrum("A1-P1", 1), spectrum("Defect 2-P1", 1), spectrum("2-P1", 1))
+    assert where(found) == {"A1-P1": 3, "Defect 2-P1": 2, "2-P1": None}
     assert found.ambiguous == {"2-P1": (1, 2)}
     twice = match(rows, spectrum("D2-P1", 1), spectrum("#2-P1", 1))
     assert where(twice) == {"D2-P1": None, "#2-P1": None} and twice.ambiguous["D2-P1"] == (2,)
+
+
+def test_the_fourth_of_lettered_sites_is_not_taken_for_a_defect() -> None:
+    rows = boxes(0, 100)
+    found = match(rows, spectrum("C1-P1", 1), spectrum("D1-P1", 101), spectrum("D2-P1"))
+    assert where(found) == {"C1-P1": 1, "D1-P1": 2, "D2-P1": None}
+    assert where(match(rows, spectrum("D1-P1", 101), spectrum("D2-P1", 1))) == {"D1-P1": 1, "D2-P1": 2}
 
 
 def test_shuffled_sites_between_close_findings_are_told_apart_together() -> None:

@@ -132,13 +132,7 @@ class User:
 
     def drop(self, path: Path) -> None:
         """Drop a file on the window."""
-        data = QMimeData()
-        data.setUrls([QUrl.fromLocalFile(str(path))])
-        entering = QDragEnterEvent(QPoint(60, 60), Qt.DropAction.CopyAction, data, LEFT, NONE)
-        QApplication.sendEvent(self.window, entering)
-        assert entering.isAccepted(), "the window takes no files"
-        dropping = QDropEvent(QPointF(60, 60), Qt.DropAction.CopyAction, data, LEFT, NONE)
-        QApplication.sendEvent(self.window, dropping)
+        drop_on(self.window, path)
 
     @contextmanager
     def answering_file_dialog(self, path: Path) -> Iterator[None]:
@@ -348,3 +342,13 @@ def run_when_shown(window: MainWindow, story: Callable[[], None]) -> None:
             os._exit(1)
 
     QTimer.singleShot(0, begin)
+
+
+def drop_on(widget: QWidget, *paths: Path) -> None:
+    """Drop files on a widget."""
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(path)) for path in paths])
+    entering = QDragEnterEvent(QPoint(60, 60), Qt.DropAction.CopyAction, data, LEFT, NONE)
+    QApplication.sendEvent(widget, entering)
+    assert entering.isAccepted(), f"{_name(widget)} takes no files"
+    QApplication.sendEvent(widget, QDropEvent(QPointF(60, 60), Qt.DropAction.CopyAction, data, LEFT, NONE))
