@@ -36,7 +36,7 @@ def test_it_offers_what_the_package_brings(window: MainWindow, project, tmp_path
         assert f"The plugin {name} of microscope-qc-example is left out: " in window.message_bar.text
     window.session.set_project(project)
     window.navigator.trigger("elongation.measure")
-    words = window.docks["elongation"].content.words.text()
+    words = window.docks["elongation"].build().words.text()
     assert float(words) >= 1.0
 
     (tmp_path / "in.boxes").write_text("# boxes\nx ACP 10 20 30 60\n")

@@ -68,7 +68,7 @@ def test_a_click_on_a_plot_is_seen_in_gallery_and_canvas(
 ) -> None:
     with qtbot.waitSignal(page.plot.drawn):
         page.show_view(view)
-    chart, gallery = page.plot.chart, window.docks["gallery"].content
+    chart, gallery = page.plot.chart, window.docks["gallery"].build()
     if view == "totals":
         with qtbot.waitSignal(page.plot.drawn):
             box = page.plot.boxes["weight"]

@@ -504,7 +504,7 @@ def test_at_the_sem_no_column_is_cut_and_the_travel_list_is_visible(window: Main
     assert window.docks["sem"].isVisible()
     assert not window.docks["card"].isVisible()
     qtbot.waitUntil(lambda: window.docks["sem"].width() >= 400, timeout=60_000)
-    sem = window.docks["sem"].content
+    sem = window.docks["sem"].build()
     project, slide = window.session.project, window.session.slide
     for number, (y, x) in enumerate(((100, 100), (100, 1500), (1100, 150)), start=1):
         project.marks.add(slide.id, f"M{number}", y, x, stage_x_mm=50 + x / 2000, stage_y_mm=30 - y / 2000)

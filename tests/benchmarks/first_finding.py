@@ -59,7 +59,7 @@ class Bench:
         self.window.navigator.open_paths([folder / "p.mqc"])
         self.user.wait_for_slide()
         self.window.navigator.show_panel("detect")
-        self.dock = self.window.docks["detect"].content
+        self.dock = self.window.docks["detect"].build()
         self.user.wait_until(lambda: self.kept.running, "the process for models to be started")
         self.wait_until_ready()
         self.ready_s, self.ready_processor_s = time.perf_counter() - shown, processor_of(self.kept)

@@ -118,7 +118,7 @@ def say(name: str, value: float) -> None:
 
 def first_page(bench: Bench) -> Callable[[], bool]:
     """Whether the first cells of the gallery show the pictures of the whole scope."""
-    gallery: Any = bench.window.docks["gallery"].content
+    gallery: Any = bench.window.docks["gallery"].build()
     count = sum(len(bench.session.project.boxes.table(slide.id)) for slide in bench.session.project.slides)
 
     def ready() -> bool:

@@ -268,8 +268,8 @@ class User:
         self.bench, self.session, self.canvas = bench, bench.session, bench.canvas
         self.test = QTest
         self.native = bench.canvas.picture.native
-        self.gallery = bench.window.docks["gallery"].content.view
-        self.card = bench.window.docks["card"].content
+        self.gallery = bench.window.docks["gallery"].build().view
+        self.card = bench.window.docks["card"].build()
         self._at = bench.side / 2
 
     def key(self, key: str) -> None:

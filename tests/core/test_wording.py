@@ -244,7 +244,7 @@ def test_an_area_is_said_in_the_unit_that_suits_it() -> None:
 def test_percentages_are_written_in_one_way():
     """``100 %`` everywhere, never ``100%``: by percent_text or its like, not by a format of their own."""
     package = Path(microscope_qc.__file__).parent
-    by_hand = re.compile(r"""\{[^{}]*:[^{}]*\.?\d?%\}|["'] \| format\(.*\}\} %""")
+    by_hand = re.compile(r"""\{[^{}]*:[^{}\s]*%\}|["'] \| format\(.*\}\} %""")
     found = [
         f"{path.relative_to(package)}: {line.strip()}"
         for path in sorted([*package.rglob("*.py"), *package.rglob("*.j2")])

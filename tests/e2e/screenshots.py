@@ -280,7 +280,7 @@ class Studio:
             y, x = (box["y0"] + box["y1"]) / 2, (box["x0"] + box["x1"]) / 2
             return len(set(rows["class_id"][(np.abs(ys - y) < reach_y) & (np.abs(xs - x) < reach_x)]))
 
-        best = max(self.window.docks["gallery"].content.model.ids[first:last], key=classes_around)
+        best = max(self.window.docks["gallery"].build().model.ids[first:last], key=classes_around)
         self.session.navigation.select_and_centre(best)
 
     # -- waiting -----------------------------------------------------------------------------------------------------

@@ -28,13 +28,13 @@ def test_compare_open_use_back_and_after_a_restart(user: User, tmp_path: Path, m
     project.models.use(old, name="blind")
     user.click(user.window.workspaces.buttons.buttons["learn"])
     user.window.navigator.show_panel("models")
-    models: Any = user.window.docks["models"].content
+    models: Any = user.window.docks["models"].build()
     user.wait_until(lambda: models.in_use is not None, "the list of models")
     models.choose(new)
     user.click(models.compare)
     user.wait_until(lambda: "Show the comparison" in models.about.toPlainText(), "the comparison")
     models.about.comparison_asked.emit()
-    page: Any = user.window.docks["comparisons"].content
+    page: Any = user.window.docks["comparisons"].build()
     user.wait_until(lambda: page.isVisible() and page.chosen is not None, "the page of the comparison")
     kept = page.chosen
     assert kept.names == ("eager", "blind") and kept.verdict in page.about.toPlainText()

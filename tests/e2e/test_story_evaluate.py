@@ -38,7 +38,7 @@ def test_label_evaluate_open_the_missed_ones(user: User, model: Path, monkeypatc
 
     user.click(user.window.workspaces.buttons.buttons["learn"])
     user.window.navigator.show_panel("models")
-    panel: Any = user.window.docks["models"].content
+    panel: Any = user.window.docks["models"].build()
     user.wait_until(panel.list.count, "the list of models")
     panel.choose(model)
     user.click(panel.evaluate)

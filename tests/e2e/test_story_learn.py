@@ -64,7 +64,7 @@ def test_label_train_kill_resume_stop_use_detect(user: User, page: LearnPage) ->
     assert page.run.training is not None
     folder = page.run.training.folder
     user.click(page.verdict.use)
-    detect: Any = user.window.docks["detect"].content
+    detect: Any = user.window.docks["detect"].build()
     user.wait_until(lambda: detect.isVisible() and detect.models.argument == str(folder), "the model in Detect")
     project = user.session.project
     assert project is not None and project.models.argument == str(folder)

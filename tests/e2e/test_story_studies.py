@@ -38,7 +38,7 @@ def panel(user: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     user.wait_until(lambda: user.session.mosaic is not None, "the slide")
     user.click(user.window.workspaces.buttons.buttons["learn"])
     user.window.navigator.show_panel("studies")
-    return user.window.docks["studies"].content
+    return user.window.docks["studies"].build()
 
 
 def choose(panel: Any, action: str) -> Any:

@@ -235,7 +235,7 @@ class User:
         self.click_slide(y, x)
         marks = project.marks.of_slide(slide.id)
         assert len(marks) == count + 1, "a click with the mark tool places one mark"
-        table = self.window.docks["sem"].content.table
+        table = self.window.docks["sem"].build().table
         self.wait_until(
             lambda: (
                 isinstance(QApplication.focusWidget(), QLineEdit) and table.isAncestorOf(QApplication.focusWidget())
@@ -257,7 +257,7 @@ class User:
 
     def align(self) -> None:
         """Press Align in the SEM dock."""
-        dock = self.window.docks["sem"].content
+        dock = self.window.docks["sem"].build()
         self.click(dock.align)
         self.wait_until(lambda: dock.registration is not None, "the alignment")
 
@@ -265,7 +265,7 @@ class User:
         """Press an export button (of the SEM dock) and answer its file dialog; ``path`` is where the file will be."""
         from microscope_qc.workflows.exports import export_named
 
-        panel = panel or self.window.docks["sem"].content.exports
+        panel = panel or self.window.docks["sem"].build().exports
         is_folder = export_named(name).is_folder
         written: list[Any] = []
         panel.exported.connect(written.append)

@@ -16,7 +16,7 @@ from microscope_qc.core.arrays import Floats, Ints, Rows
 from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.numbers import short_text
-from microscope_qc.core.wording import listed
+from microscope_qc.core.wording import listed, percent_text
 from microscope_qc.project import Project
 from microscope_qc.project.parts.standards import SEVERITY
 from microscope_qc.project.records import Standard
@@ -155,7 +155,7 @@ def _parts_words(found: Severities, place: int, profile: SeverityProfile) -> str
     words = [f"class {short_text(float(found.weight[place]), 2)}"]
     for name in there:
         share, part = getattr(profile, name) / whole, float(found.parts[name][place])
-        words.append(f"{name} {short_text(part, 2)} ({share:.0%})")
+        words.append(f"{name} {short_text(part, 2)} ({percent_text(share)})")
     return ", ".join(words)
 
 

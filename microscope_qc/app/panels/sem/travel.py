@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from microscope_qc.correlation.registration import Registration
     from microscope_qc.correlation.targets import Target
 
-COLUMNS = ("", "Finding", "Stage X mm", "Stage Y mm", "± µm", "Field µm", "Marks")
+COLUMNS = ("", "Finding", "X mm", "Y mm", "± µm", "Field µm", "Marks")
 NUMBER, FINDING, STAGE_X, STAGE_Y, RADIUS, FIELD, MARKS = range(7)
 TIPS = {
     RADIUS: "Expected error (95 %): the finding is within this distance of the stage position; "
