@@ -44,6 +44,12 @@ class EdxColumns:
     def __post_init__(self) -> None:
         """Check it."""
         what = [held for _, held in self.holds]
+        bare = next((held for held in what if held in ATOMIC_WEIGHT), None)
+        if bare is not None:
+            raise InputError(
+                f"Nothing says whether the amounts of {bare} are atom % or weight %.",
+                hint=f"Write “{bare} at%” or “{bare} wt%”.",
+            )
         strange = next((held for held in what if held not in SINGLE and not _element_of(held)), None)
         if strange is not None:
             raise InputError(f"No column can hold “{strange[:30]}”.", hint=HOW)
@@ -122,11 +128,14 @@ def heading_line(rows: Sequence[Sequence[str]]) -> int:
 
 
 def guessed(headings: Sequence[str]) -> dict[int, str]:
-    """What columns seem to hold by their headings, by their places."""
+    """What columns seem to hold by their headings, by their places.
+
+    A heading that names an element without a unit gives its symbol alone: which unit it is must be asked.
+    """
     found: dict[int, str] = {}
     for place, heading in enumerate(headings):
         symbol, unit = element_heading(heading)
-        held = f"{symbol} {unit or 'at'}%" if symbol else ""
+        held = f"{symbol} {unit}%" if symbol and unit else symbol
         word = column_key(heading).removeprefix("stage_")
         if not held:
             held = LABEL if heading.casefold().strip() in LABEL_HEADS else word if word in SINGLE else ""

@@ -115,7 +115,7 @@ def element_columns(row: Sequence[str]) -> dict[int, tuple[str, str]]:
 
 
 def is_amount(heading: str) -> bool:
-    """Whether a column holds amounts of something that is no element, as it says at% or wt%."""
+    """Whether a column holds amounts of something that is not an element, as it says at% or wt%."""
     words = heading.casefold()
     about = STATISTICS.match(heading) or _NO_AMOUNT.search(words) or _SIGMAS.search(words)
     return bool(unit_in(words)) and not about and any(c.isalpha() for c in _UNITS.sub("", words))

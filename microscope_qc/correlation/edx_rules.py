@@ -85,7 +85,7 @@ class EdxRules:
         """Check the coating."""
         strange = next((symbol for symbol in self.coating if symbol not in ATOMIC_WEIGHT), None)
         if strange is not None:
-            raise InputError(f"“{strange[:20]}” is no element.", hint="Write symbols of elements, such as Au, C.")
+            raise InputError(f"“{strange[:20]}” is not an element.", hint="Write symbols of elements, such as Au, C.")
 
     def held(self, amounts: Iterable[Amount], reference: Iterable[Amount] = ()) -> list[HeldRule]:
         """Return the rules that hold for a composition, the one that gives a class first.
@@ -113,13 +113,13 @@ def coating_in(text: str) -> tuple[str, ...]:
     Raises
     ------
     InputError
-        When one of them is no element.
+        When one of them is not an element.
     """
     words = text.replace(",", " ").replace(";", " ").split()
     found = [(word, element_in(word)) for word in words]
     strange = next((word for word, symbol in found if symbol is None), None)
     if strange is not None:
-        raise InputError(f"“{strange[:20]}” is no element.", hint="Write symbols of elements, such as Au, C.")
+        raise InputError(f"“{strange[:20]}” is not an element.", hint="Write symbols of elements, such as Au, C.")
     return tuple(dict.fromkeys(symbol for _, symbol in found if symbol is not None))
 
 

@@ -375,7 +375,7 @@ class _Reader:
         at, notes = self.amounts(parts.get("at", {}))
         wt, more = self.amounts(parts.get("wt", {}))
         notes = list(dict.fromkeys([*notes, *more]))
-        notes += [f"“{name[:20]}” is no element and is left out." for name in strange]
+        notes += [f"“{name[:20]}” is not an element and is left out." for name in strange]
         if not sum(at.values()) and not sum(wt.values()):
             yield Spectrum(label[:200], {}, {}, stage_mm, False, (*notes, "It holds no amounts."), row=row)
             return

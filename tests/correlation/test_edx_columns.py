@@ -71,7 +71,7 @@ def test_only_sheets_with_the_headings_are_read() -> None:
 def test_what_columns_hold_is_guessed_and_remembered() -> None:
     rows = [["Title"], ["Spectrum", "Ni K", "Oxygen wt%", "Stage X (mm)", "Comment"], ["D3", "1,5", "2", "3", "x"]]
     assert heading_line(rows) == 2
-    assert guessed(rows[1]) == {0: "label", 1: "Ni at%", 2: "O wt%", 3: "x_mm"}
+    assert guessed(rows[1]) == {0: "label", 1: "Ni", 2: "O wt%", 3: "x_mm"}
     kept = {layout_key(WIDE[2]): WIDE_COLUMNS.to_json()}
     assert remembered(WIDE, kept) == WIDE_COLUMNS and remembered(rows, kept) is None
     with pytest.raises(InputError, match="remembered"):
@@ -82,6 +82,7 @@ def test_what_columns_hold_is_guessed_and_remembered() -> None:
 @pytest.mark.parametrize(
     ("holds", "problem"),
     [
+        ([("A", "Ni"), ("B", "O at%")], "amounts of Ni are atom % or weight %"),
         ([("A", "Xx at%")], "No column can hold"),
         ([("A", "label")], "the amount of an element"),
         ([("A", "element")], "amounts of the elements"),

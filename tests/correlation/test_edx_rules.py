@@ -157,7 +157,7 @@ def test_rules_are_kept_in_files(tmp_path: Path) -> None:
         ('{"rules": [1]}', "rule 1: A rule needs a name"),
         ('{"rules": [{"name": "A", "when": 3}]}', "rule 1 cannot be read"),
         ('{"rules": [{"name": "A", "when": "O"}]}', "rule 1: The condition"),
-        ('{"rules": [], "coating": ["Xx"]}', "no element"),
+        ('{"rules": [], "coating": ["Xx"]}', "not an element"),
         ('{"rules": [], "coating": "Au"}', "no list of elements"),
     ],
 )

@@ -309,6 +309,6 @@ def test_tables_of_older_esprit_versions():
 def test_what_is_no_element_is_left_out_and_said(rows, left_out):
     (spectrum,) = spectra_in(rows)
     assert list(spectrum.at_percent) == ["O"]
-    assert [note for note in spectrum.notes if "no element" in note] == [
-        f"“{name}” is no element and is left out." for name in left_out
+    assert [note for note in spectrum.notes if "not an element" in note] == [
+        f"“{name}” is not an element and is left out." for name in left_out
     ]

@@ -85,7 +85,7 @@ def test_rules_are_edited_and_tested_against_the_project(measured: Any, qtbot: A
     assert [rule.code for rule in model.rules[:2]] == ["CFA", "COP"] and dialog.table.currentIndex().row() == 1
     dialog.coating.setText("Xx")
     dialog.coating.textEdited.emit("Xx")
-    assert not dialog.keep.isEnabled() and "no element" in dialog.words.text()
+    assert not dialog.keep.isEnabled() and "not an element" in dialog.words.text()
     dialog.coating.setText("Zr, Si")
     dialog.coating.textEdited.emit("Zr, Si")
     dialog.save.click()

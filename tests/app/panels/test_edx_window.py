@@ -13,6 +13,7 @@ from qtpy.QtCore import Qt
 
 from microscope_qc.app.base.settings import AppSettings
 from microscope_qc.app.panels.finding.panel import FindingDock
+from microscope_qc.app.panels.sem.columns_dialog import ColumnsDialog
 from microscope_qc.app.panels.sem.edx_rows import COMPOSITION, FINDING
 from microscope_qc.app.panels.sem.measurements import MeasurementList
 from microscope_qc.app.panels.table import COLUMNS, TableDock
@@ -275,3 +276,15 @@ def test_columns_that_say_nothing_are_explained_once(
     qtbot.waitUntil(again.take.isEnabled)
     assert again.rows.rows[0].composition == "O 59.0, Ni 41.0 at%" and settings.edx_columns
     again.reject()
+
+
+def test_columns_without_a_unit_are_asked_for_it(qtbot: Any) -> None:
+    asked = ColumnsDialog([["Spectrum", "Ni K", "O K", "Stage X"], ["D3", "40", "60", "x"]])
+    qtbot.addWidget(asked)
+    assert [choice.currentText() for choice in asked.choices.values()][:3] == ["label", "Ni", "O"]
+    assert not asked.take.isEnabled() and "amounts of Ni are atom % or weight %" in asked.words.text()
+    place = asked.unit.findData("wt%")
+    asked.unit.setCurrentIndex(place)
+    asked.unit.activated.emit(place)
+    assert asked.columns is not None and asked.take.isEnabled()
+    assert [held for _, held in asked.columns.holds] == ["label", "Ni wt%", "O wt%"]

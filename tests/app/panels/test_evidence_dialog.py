@@ -122,6 +122,7 @@ def test_a_finding_of_another_project_is_another_one(
         session.set_project(other)
         session.selection.set([finding])
         shows(qtbot, lambda: str(other.path) in command.asked[-1])
+        assert len(command.asked) == 2, "what was shown of the same number is not taken for it"
         session.set_project(project)
 
 

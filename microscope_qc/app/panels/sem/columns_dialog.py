@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
 from microscope_qc.app.base import theme
 from microscope_qc.app.widgets.parts import note
 from microscope_qc.core.composition import composition_text, of_unit
+from microscope_qc.core.elements import ATOMIC_WEIGHT
 from microscope_qc.core.errors import MicroscopeQCError
 from microscope_qc.core.wording import things
 from microscope_qc.correlation.edx_columns import (
@@ -59,7 +60,7 @@ class ColumnsDialog(QDialog):
         self.setWindowTitle("What the columns hold")
         self._rows = rows
         self.columns: EdxColumns | None = columns
-        self.line, self.table, self.words = QSpinBox(), QTableWidget(), QLabel()
+        self.line, self.unit, self.table, self.words = QSpinBox(), QComboBox(), QTableWidget(), QLabel()
         self.choices: dict[int, QComboBox] = {}
         self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
         self.take = self.buttons.addButton("Read it so", QDialogButtonBox.ButtonRole.AcceptRole)
@@ -86,6 +87,10 @@ class ColumnsDialog(QDialog):
         form = QFormLayout()
         form.setHorizontalSpacing(2 * theme.STEP)
         form.addRow("Headings in line", self.line)
+        for words, unit in (("choose…", ""), ("atom %", "at%"), ("weight %", "wt%")):
+            self.unit.addItem(words, unit)
+        self.unit.activated.connect(self._give_unit)
+        form.addRow("Amounts without a unit are", self.unit)
         column = QVBoxLayout(self)
         column.setContentsMargins(2 * theme.STEP, 2 * theme.STEP, 2 * theme.STEP, 2 * theme.STEP)
         column.addWidget(note(f"{HOW} What is said here is remembered for tables with these headings."))
@@ -115,6 +120,12 @@ class ColumnsDialog(QDialog):
                 self.table.setItem(number, place, QTableWidgetItem(cell[:80]))
         self.table.resizeColumnsToContents()
         self._try()
+
+    def _give_unit(self) -> None:
+        """Add the unit that was chosen to elements that have none."""
+        for choice in self.choices.values() if self.unit.currentData() else ():
+            if (symbol := choice.currentText().strip()) in ATOMIC_WEIGHT:
+                choice.setCurrentText(f"{symbol} {self.unit.currentData()}")
 
     def _choice(self, held: str) -> QComboBox:
         choice = QComboBox()
