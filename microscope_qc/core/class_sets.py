@@ -12,10 +12,10 @@ from microscope_qc.core.cells import one_line, visible
 from microscope_qc.core.class_colours import class_colour
 from microscope_qc.core.defect_class import CLASS_SETS, DefectClass
 from microscope_qc.core.errors import InputError
-from microscope_qc.core.files import atomic_write, special_kind
+from microscope_qc.core.files import atomic_write
+from microscope_qc.core.json_files import read_json
 
 SUFFIX = ".classes.json"
-LARGEST_BYTES = 4_000_000
 MOST_CLASSES = 10_000
 _TEXTS = ("name", "colour", "key", "description", "group")
 
@@ -65,17 +65,7 @@ def load_class_set(path: Path | str) -> tuple[DefectClass, ...]:
         When the file is not a class set; the message says what is wrong.
     """
     path = Path(path)
-    kind = special_kind(path)
-    if kind:
-        raise InputError(f"{path.name} is {kind}, not a file.", hint=f"Choose a file NAME{SUFFIX}.")
-    try:
-        if path.stat().st_size > LARGEST_BYTES:
-            raise InputError(f"{path.name} is too large to be a class set.", hint=f"Choose a file NAME{SUFFIX}.")
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise InputError(f"{path.name} cannot be read ({error.strerror or error}).", hint="Check the path.") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path.name} is not valid JSON.", hint=f"Choose a file NAME{SUFFIX}.") from error
+    content = read_json(path, what="a class set", suffix=SUFFIX)
     entries = content.get("classes") if isinstance(content, dict) else None
     if not isinstance(entries, list) or not 0 < len(entries) <= MOST_CLASSES:
         raise InputError(f"{path.name} contains no classes.", hint=f"Choose a file NAME{SUFFIX}.")

@@ -16,13 +16,13 @@ from microscope_qc.core.cells import one_line
 from microscope_qc.core.composition import Amount
 from microscope_qc.core.elements import ATOMIC_WEIGHT, element_in
 from microscope_qc.core.errors import InputError
-from microscope_qc.core.files import atomic_write, special_kind
+from microscope_qc.core.files import atomic_write
+from microscope_qc.core.json_files import read_json
 from microscope_qc.core.resources import resource
 from microscope_qc.correlation.conditions import Condition, condition
 
 SUFFIX = ".edx-rules.json"
 FORMAT = "microscope-qc edx rules"
-LARGEST_BYTES = 1_000_000
 MOST_RULES = 1000
 
 
@@ -191,14 +191,5 @@ def load_rules(path: Path | str) -> EdxRules:
         When the file holds none; the message says what is wrong.
     """
     path = Path(path)
-    if kind := special_kind(path):
-        raise InputError(f"{path.name} is {kind}, not a file.", hint=f"Choose a file NAME{SUFFIX}.")
-    try:
-        if path.stat().st_size > LARGEST_BYTES:
-            raise InputError(f"{path.name} is too large for rules.", hint=f"Choose a file NAME{SUFFIX}.")
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise InputError(f"{path.name} cannot be read ({error.strerror or error}).", hint="Check the path.") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path.name} is not valid JSON.", hint=f"Choose a file NAME{SUFFIX}.") from error
+    content = read_json(path, what="rules", suffix=SUFFIX)
     return rules_from_json(content, where=path.name)

@@ -223,13 +223,14 @@ def read_card(folder: Path) -> ModelCard:
     if kind:
         raise ModelError(f"The model card {path} is {kind}, not a file.", hint="Copy the model again.")
     try:
-        if path.stat().st_size > LARGEST_BYTES:
-            raise ModelError(f"{path} is too large to be a model card.")
-        data = json.loads(path.read_text(encoding="utf-8"))
+        large = path.stat().st_size > LARGEST_BYTES
+        data = None if large else json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ModelError(f"{folder} is not a model: it has no {CARD_NAME}.", hint="Choose a model's folder.") from error
     except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"The model card {path} cannot be read ({error}).", hint="Copy the model again.") from error
+    if large:
+        raise ModelError(f"{path} is too large to be a model card.", hint="Copy the model again.")
     if isinstance(data, dict) and isinstance(data.get("format"), int) and data["format"] > 1:
         raise ModelError(f"{folder.name} was made by a newer version of microscope-qc.", hint="Update microscope-qc.")
     try:

@@ -12,6 +12,7 @@ import pytest
 from learning_toys import untrained_model
 
 from microscope_qc.core.errors import ModelError
+from microscope_qc.ml import cards
 from microscope_qc.ml.cards import CARD_NAME, WEIGHTS_NAME, read_card
 from microscope_qc.ml.library import list_models, load_card, model_folder
 
@@ -40,6 +41,16 @@ def test_card_without_weights(model: Path, tmp_path: Path) -> None:
     (folder / WEIGHTS_NAME).unlink()
     with pytest.raises(ModelError, match="no weights"):
         load_card(folder)
+
+
+def test_a_card_that_is_too_large_is_not_called_unreadable(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = copy(model, tmp_path / "m")
+    monkeypatch.setattr(cards, "LARGEST_BYTES", 10)
+    with pytest.raises(ModelError, match="is too large to be a model card") as caught:
+        read_card(folder)
+    assert "cannot be read" not in str(caught.value) and caught.value.hint
 
 
 @pytest.mark.parametrize("name", ["model.pt", "model.pth", "model.PKL", "last.ckpt"])

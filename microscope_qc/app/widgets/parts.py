@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from qtpy.QtCore import QEvent, QObject, QSize, Qt
 from qtpy.QtGui import QFont
-from qtpy.QtWidgets import QFrame, QLabel, QLayout, QPushButton, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFrame, QLabel, QLayout, QPushButton, QScrollArea, QSplitter, QVBoxLayout, QWidget
 
 
 class EmptyPage(QWidget):
@@ -55,6 +55,18 @@ def note(text: str = "") -> QLabel:
     font.setPointSizeF(max(7.0, font.pointSizeF() - 0.5))
     label.setFont(font)
     return label
+
+
+def put_beside(panel: QWidget, left: QWidget, right: QWidget) -> None:
+    """Fill a panel with a list and, three times as wide, what is chosen in it; the border between them moves."""
+    parts = QSplitter(Qt.Orientation.Horizontal)
+    parts.addWidget(left)
+    parts.addWidget(right)
+    parts.setStretchFactor(1, 3)
+    parts.setChildrenCollapsible(False)
+    whole = QVBoxLayout(panel)
+    whole.setContentsMargins(0, 0, 0, 0)
+    whole.addWidget(parts)
 
 
 def column_of(*parts: QWidget | QLayout | int) -> QVBoxLayout:

@@ -17,7 +17,6 @@ from qtpy.QtWidgets import (
     QMenu,
     QMessageBox,
     QPushButton,
-    QSplitter,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -30,6 +29,7 @@ from microscope_qc.app.panels.models.browser import ModelBrowser
 from microscope_qc.app.panels.models.evaluation import evaluation_pictures, evaluation_text
 from microscope_qc.app.panels.models.text import model_text, verdict_text
 from microscope_qc.app.session.measuring import LOOK_MS, Measuring
+from microscope_qc.app.widgets.parts import put_beside
 from microscope_qc.core.errors import InputError, MicroscopeQCError
 from microscope_qc.core.jobs import Job
 from microscope_qc.ml.evaluation.outcomes import Outcome
@@ -167,14 +167,7 @@ class ModelsPanel(QWidget):
         column.setContentsMargins(0, theme.STEP, theme.STEP, theme.STEP)
         column.addWidget(self.about, 1)
         column.addLayout(buttons)
-        parts = QSplitter(Qt.Orientation.Horizontal)
-        parts.addWidget(left)
-        parts.addWidget(right)
-        parts.setStretchFactor(1, 3)
-        parts.setChildrenCollapsible(False)
-        whole = QVBoxLayout(self)
-        whole.setContentsMargins(0, 0, 0, 0)
-        whole.addWidget(parts)
+        put_beside(self, left, right)
 
     def sizeHint(self) -> QSize:
         """Qt: room for a list beside a table."""

@@ -13,7 +13,6 @@ from qtpy.QtWidgets import (
     QListWidget,
     QListWidgetItem,
     QPushButton,
-    QSplitter,
     QVBoxLayout,
     QWidget,
 )
@@ -24,6 +23,7 @@ from microscope_qc.app.base.signals import link
 from microscope_qc.app.panels.models.browser import ModelBrowser
 from microscope_qc.app.panels.models.comparisons.text import comparison_text
 from microscope_qc.app.session.measuring import LOOK_MS, Measuring
+from microscope_qc.app.widgets.parts import put_beside
 from microscope_qc.core.errors import MicroscopeQCError
 from microscope_qc.workflows.models.kept_comparison import KeptComparison, copy_comparison_page
 from microscope_qc.workflows.models.shelf import ModelEntry
@@ -89,14 +89,7 @@ class ComparisonsPanel(QWidget):
         column.setContentsMargins(0, theme.STEP, theme.STEP, theme.STEP)
         column.addWidget(self.about, 1)
         column.addLayout(buttons)
-        parts = QSplitter(Qt.Orientation.Horizontal)
-        parts.addWidget(self.list)
-        parts.addWidget(right)
-        parts.setStretchFactor(1, 3)
-        parts.setChildrenCollapsible(False)
-        whole = QVBoxLayout(self)
-        whole.setContentsMargins(0, 0, 0, 0)
-        whole.addWidget(parts)
+        put_beside(self, self.list, right)
 
     def sizeHint(self) -> QSize:
         """Qt: room for a list beside a table."""
