@@ -1,6 +1,11 @@
-"""For scripts and notebooks: what the command line does, with tables of pandas; every call waits for its result."""
+"""For scripts and notebooks: what the command line does, with tables of pandas; every call waits for its result.
+
+What is listed in ``__all__`` is stable: it changes with a warning, one version before. Long tasks take
+``on_progress``, which is called with each :class:`~microscope_qc.core.jobs.Progress`.
+"""
 
 from microscope_qc.api.compositions import classify_edx, compositions, import_edx, link_edx
+from microscope_qc.api.models import detect, embed, evaluate, learn, train
 from microscope_qc.api.numbers import (
     areas_searched,
     compare_batches,
@@ -12,9 +17,14 @@ from microscope_qc.api.numbers import (
     verdicts,
     where,
 )
+from microscope_qc.api.projects import OpenProject, export, new_project, open_project
+from microscope_qc.api.slides import SlidePicture, open_slide
+from microscope_qc.api.stage import fit_stage
 from microscope_qc.workflows.results.report import report_of as report
 
 __all__ = [
-    "areas_searched", "classify_edx", "compare_batches", "compositions", "draw_areas", "import_edx",
-    "link_edx", "plot", "process_control", "report", "severity", "statistics", "verdicts", "where",
+    "OpenProject", "SlidePicture", "areas_searched", "classify_edx", "compare_batches", "compositions", "detect",
+    "draw_areas", "embed", "evaluate", "export", "fit_stage", "import_edx", "learn", "link_edx", "new_project",
+    "open_project", "open_slide", "plot", "process_control", "report", "severity", "statistics", "train", "verdicts",
+    "where",
 ]  # fmt: skip

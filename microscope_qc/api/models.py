@@ -1,0 +1,211 @@
+"""Models: run, trained and measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from microscope_qc.core.jobs import run_job
+from microscope_qc.project import Project
+
+if TYPE_CHECKING:
+    import pandas
+
+    from microscope_qc.api.projects import OnProgress
+
+
+def detect(
+    project: Path | str,
+    model: str | None = None,
+    *,
+    slides: Sequence[str] | None = None,
+    device: str = "auto",
+    fresh: bool = False,
+    on_progress: OnProgress = None,
+) -> pandas.DataFrame:
+    """Find defects on slides of a project, as the command ``detect`` does; what was interrupted continues.
+
+    Parameters
+    ----------
+    model
+        Name or folder of a model; None takes the one in use in the project.
+    slides
+        Names of slides; None takes all.
+    device
+        ``auto``, ``cpu`` or ``cuda:0``.
+    fresh
+        Begin again instead of continuing.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row for each slide: ``slide``, ``run``, ``findings``, ``counted`` (at the project's confidence limit and
+        above), ``tiles``, ``damaged_tiles``, ``seconds``, and ``why_not`` where it could not be scanned.
+
+    Raises
+    ------
+    ModelError
+        When the model cannot be used.
+    DetectionFailed
+        When nothing can be scanned any more; what was found before is kept.
+    """
+    import pandas as pd
+
+    from microscope_qc.workflows.detection.many import detect_many
+    from microscope_qc.workflows.models.shelf import named_model
+
+    with Project.open(project) as opened:
+        numbers = None if slides is None else [opened.slides.named(name).id for name in slides]
+        job = detect_many(opened, named_model(model, opened), slide_ids=numbers, device=device, fresh=fresh)
+        done = run_job(job, on_progress)
+    columns = ["slide", "run", "findings", "counted", "tiles", "damaged_tiles", "seconds", "why_not"]
+    rows: list[list[Any]] = [
+        [one.slide.name, one.result.run_id, one.result.findings, one.result.shown, one.result.tiles,
+         one.result.damaged_tiles, one.result.seconds, ""]
+        for one in done.slides
+    ]  # fmt: skip
+    rows += [[left.slide, None, None, None, None, None, None, str(left.error)] for left in done.left_out]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def train(
+    *data: Path | str,
+    out: Path | str,
+    task: str = "detect",
+    network: str | None = None,
+    minutes: float | None = None,
+    start: Path | str | None = None,
+    on_progress: OnProgress = None,
+    **settings: Any,
+) -> dict[str, Any]:
+    """Train a model from projects or annotated pictures; an unfinished training in ``out`` is continued.
+
+    Parameters
+    ----------
+    data
+        Projects ``NAME.mqc``, or folders or files of annotated pictures.
+    out
+        Folder of the model.
+    task, network
+        As the command ``train`` has them; None takes the default of the task.
+    minutes
+        How long it may take, instead of a number of ``epochs``.
+    start
+        Name or folder of a model whose weights it starts from.
+    **settings
+        Others of the command ``train``, with ``_`` for ``-``: ``epochs``, ``batch``, ``seed``, ``crop_px``, ...
+
+    Returns
+    -------
+    dict
+        The model's card: ``classes``, ``metrics``, ``pixel_size_um`` and others.
+
+    Raises
+    ------
+    InputError
+        When a setting is wrong, or ``out`` holds a finished model.
+    ExchangeError, ModelError
+        When the data cannot be learned from, or the training cannot start from ``start``.
+    """
+    from microscope_qc.workflows.learning.train import train as training
+
+    job = training(list(data), out, task=task, network=network, start=start, minutes=minutes, **settings)
+    card: dict[str, Any] = run_job(job, on_progress).model_dump(mode="json")
+    return card
+
+
+def evaluate(
+    model: Path | str,
+    data: Path | str,
+    *,
+    confidence: float | None = None,
+    iou: float = 0.5,
+    part: str = "",
+    device: str = "auto",
+    on_progress: OnProgress = None,
+) -> dict[str, Any]:
+    """Measure a model on a project or annotated pictures, as the command ``evaluate`` does.
+
+    Parameters
+    ----------
+    model
+        Name of a bundled model, or a model's folder.
+    data
+        A project, or a folder or file of annotated pictures.
+    confidence
+        Threshold; None takes the model's.
+    iou
+        Overlap that counts as found.
+    part
+        ``test``, ``validation``, ``train`` or ``all``; "" takes what is kept for the test, else for validation, else
+        all.
+
+    Returns
+    -------
+    dict
+        The document that ``evaluate --json`` prints: ``map50``, ``map50_interval``, ``by_class`` and others.
+
+    Raises
+    ------
+    ModelError, ExchangeError
+        When the model cannot be used, or the data cannot be measured on.
+    """
+    from microscope_qc.workflows.learning.evaluate import evaluate as evaluation
+
+    job = evaluation(model, data, confidence=confidence, iou=iou, part=part, device=device)
+    return run_job(job, on_progress).document()
+
+
+def embed(
+    project: Path | str, *, slides: Sequence[str] | None = None, device: str = "auto", on_progress: OnProgress = None
+) -> pandas.DataFrame:
+    """Keep what a network sees of slides, as the command ``embed`` does, so that learning from labels needs no pixels.
+
+    Parameters
+    ----------
+    slides
+        Names of slides; None takes all.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row for each slide: ``slide``, ``folder``, ``bytes``, ``unread`` (parts that could not be read), and
+        ``why_not``.
+
+    Raises
+    ------
+    InputError
+        When there is no such slide.
+    """
+    import pandas as pd
+
+    from microscope_qc.workflows.suggestions.embedding import embed_project
+
+    with Project.open(project, write=False) as opened:
+        numbers = None if slides is None else [opened.slides.named(name).id for name in slides]
+        done = run_job(embed_project(opened, slide_ids=numbers, device=device), on_progress)
+    rows: list[list[Any]] = [[one.slide.name, one.folder, one.nbytes, one.unread, ""] for one in done.slides]
+    rows += [[left.slide, None, None, None, str(left.error)] for left in done.left_out]
+    return pd.DataFrame(rows, columns=["slide", "folder", "bytes", "unread", "why_not"])
+
+
+def learn(
+    project: Path | str, *, slides: Sequence[str] | None = None, on_progress: OnProgress = None
+) -> dict[str, Any]:
+    """Say how good what is learned from the labels of a project is, as ``learn --json`` does.
+
+    The slides need features: :func:`embed`.
+
+    Raises
+    ------
+    InputError
+        When there is no such slide.
+    """
+    from microscope_qc.workflows.suggestions.checking import check_project
+
+    with Project.open(project, write=False) as opened:
+        numbers = None if slides is None else [opened.slides.named(name).id for name in slides]
+        good = run_job(check_project(opened, slide_ids=numbers), on_progress)
+        said: dict[str, Any] = good.document({defect.id: defect.code for defect in opened.classes})
+    return said
