@@ -18,13 +18,35 @@ from microscope_qc.api.numbers import (
     where,
 )
 from microscope_qc.api.projects import OpenProject, export, new_project, open_project
-from microscope_qc.api.slides import SlidePicture, open_slide
+from microscope_qc.api.slides import LazySlide, open_slide
 from microscope_qc.api.stage import fit_stage
 from microscope_qc.workflows.results.report import report_of as report
 
 __all__ = [
-    "OpenProject", "SlidePicture", "areas_searched", "classify_edx", "compare_batches", "compositions", "detect",
-    "draw_areas", "embed", "evaluate", "export", "fit_stage", "import_edx", "learn", "link_edx", "new_project",
-    "open_project", "open_slide", "plot", "process_control", "report", "severity", "statistics", "train", "verdicts",
+    "LazySlide",
+    "OpenProject",
+    "areas_searched",
+    "classify_edx",
+    "compare_batches",
+    "compositions",
+    "detect",
+    "draw_areas",
+    "embed",
+    "evaluate",
+    "export",
+    "fit_stage",
+    "import_edx",
+    "learn",
+    "link_edx",
+    "new_project",
+    "open_project",
+    "open_slide",
+    "plot",
+    "process_control",
+    "report",
+    "severity",
+    "statistics",
+    "train",
+    "verdicts",
     "where",
 ]  # fmt: skip

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from microscope_qc.api.slides import SlidePicture, open_slide
+from microscope_qc.api.slides import LazySlide, open_slide
 from microscope_qc.core.jobs import Progress, run_job
 from microscope_qc.project import Project
 
@@ -107,7 +107,7 @@ class OpenProject:
         ]
         return frame.join(pd.DataFrame(amounts, index=frame.index)) if any(amounts) else frame
 
-    def open_slide(self, name: str | None = None) -> SlidePicture:
+    def open_slide(self, name: str | None = None) -> LazySlide:
         """Open a slide of the project, turned as it is there; without a name the only one, or the first.
 
         Raises

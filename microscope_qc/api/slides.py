@@ -21,7 +21,7 @@ CHUNK_PX = 1024
 
 
 @dataclass(frozen=True)
-class SlidePicture:
+class LazySlide:
     """A scene of a slide; close it, or use it in a ``with`` statement.
 
     Attributes
@@ -57,7 +57,7 @@ class SlidePicture:
         """Close the file; the arrays cannot be read any more."""
         self._slide.close()
 
-    def __enter__(self) -> SlidePicture:
+    def __enter__(self) -> LazySlide:
         return self
 
     def __exit__(
@@ -66,7 +66,7 @@ class SlidePicture:
         self.close()
 
 
-def open_slide(path: Path | str, *, scene: str | None = None, orientation: int | None = None) -> SlidePicture:
+def open_slide(path: Path | str, *, scene: str | None = None, orientation: int | None = None) -> LazySlide:
     """Open a slide of any format; its pixels are read when they are needed.
 
     Parameters
@@ -102,7 +102,7 @@ def open_slide(path: Path | str, *, scene: str | None = None, orientation: int |
     except BaseException:
         slide.close()
         raise
-    return SlidePicture(
+    return LazySlide(
         mosaic.name, levels, (*axes, *(["rgb"] if mosaic.rgb else [])), [level.downsample for level in mosaic.levels],
         mosaic.pixel_size_um, tuple(channel.name for channel in mosaic.channels), mosaic.notes, slide,
     )  # fmt: skip
