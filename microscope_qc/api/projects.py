@@ -108,7 +108,7 @@ class OpenProject:
         return frame.join(pd.DataFrame(amounts, index=frame.index)) if any(amounts) else frame
 
     def open_slide(self, name: str | None = None) -> LazySlide:
-        """Open a slide of the project, turned as it is there; without a name the only one, or the first.
+        """Open a slide with the project's pixel size, turned as it is there; without a name the only one, or the first.
 
         Raises
         ------
@@ -118,7 +118,9 @@ class OpenProject:
             When it cannot be read.
         """
         slide = self._project.slides.named(name)
-        return open_slide(slide.path, scene=slide.scene, orientation=slide.orientation)
+        return open_slide(
+            slide.path, scene=slide.scene, pixel_size_um=slide.pixel_size_um, orientation=slide.orientation
+        )
 
     def close(self) -> None:
         """Close the project."""

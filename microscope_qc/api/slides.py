@@ -66,7 +66,13 @@ class LazySlide:
         self.close()
 
 
-def open_slide(path: Path | str, *, scene: str | None = None, orientation: int | None = None) -> LazySlide:
+def open_slide(
+    path: Path | str,
+    *,
+    scene: str | None = None,
+    pixel_size_um: tuple[float, float] | None = None,
+    orientation: int | None = None,
+) -> LazySlide:
     """Open a slide of any format; its pixels are read when they are needed.
 
     Parameters
@@ -75,6 +81,8 @@ def open_slide(path: Path | str, *, scene: str | None = None, orientation: int |
         A slide's file or folder.
     scene
         Name of one of several scenes; None takes the first.
+    pixel_size_um
+        (y, x), instead of what the file says.
     orientation
         How the stored picture is turned, 1 to 8 as in Exif; None as the file says.
 
@@ -94,7 +102,7 @@ def open_slide(path: Path | str, *, scene: str | None = None, orientation: int |
     """
     from microscope_qc.slides.opening import open_slide as opened
 
-    slide = opened(path, orientation=orientation)
+    slide = opened(path, pixel_size_um=pixel_size_um, orientation=orientation)
     try:
         mosaic = slide.scene(scene)
         axes = [axis.key for axis in mosaic.stack] + ["channel"] * (len(mosaic.channels) > 1) + ["y", "x"]

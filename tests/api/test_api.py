@@ -122,6 +122,7 @@ def test_findings_are_those_of_the_table_that_is_exported(cell: Path) -> None:
         assert slides[["slide", "height_px", "width_px", "um_per_px_y"]].values.tolist() == [["slide", 400, 600, 0.5]]
         assert "CRK" in set(project.classes()["code"])
         with project.open_slide() as slide:
+            assert slide.pixel_size_um == (0.5, 0.5)
             box = found.iloc[0]
             cut = slide.levels[0][int(box.y0) : int(box.y1), int(box.x0) : int(box.x1)]
             assert cut.shape == (20, 30) and (cut == 90).all().compute()
