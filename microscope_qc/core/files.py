@@ -17,6 +17,10 @@ class WriteError(MicroscopeQCError, OSError):
     """A file could not be written; what was there before is untouched."""
 
 
+class FolderGoneError(WriteError):
+    """A folder was deleted, moved or replaced while something wrote into it."""
+
+
 def temporary_prefix(target: Path) -> str:
     """How the temporary name of a file or folder begins: short, as its own may be as long as the disk allows."""
     return f".{target.name[:40]}."
@@ -77,6 +81,46 @@ def atomic_write(path: Path | str, content: str | bytes) -> None:
     """Write text (UTF-8) or bytes to ``path`` atomically."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
+
+
+class FolderWatch:
+    """Tells whether a folder is still the one that it was: it may be deleted or moved while it is written into.
+
+    Files would be written where nobody finds them again.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._known = folder, _number_of(folder)
+
+    def require(self) -> None:
+        """Refuse to go on where it is gone, or another one.
+
+        Raises
+        ------
+        FolderGoneError
+            With where it was.
+        """
+        if _number_of(self._folder) != self._known:
+            raise FolderGoneError(
+                f"The folder {self._folder} was deleted or moved while it was written into.",
+                hint="Where it was moved, go on there.",
+            )
+
+
+def _number_of(folder: Path) -> tuple[int, int] | None:
+    """Volume and number of a folder; None where there is none, or its disk is gone."""
+    try:
+        found = folder.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def system_error(error: BaseException | None) -> OSError | None:
+    """What the operating system said where a library that writes says something of its own; None if it did not."""
+    while error is not None and not isinstance(error, OSError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def write_error(path: Path, error: OSError) -> WriteError:

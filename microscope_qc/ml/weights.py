@@ -9,21 +9,27 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from microscope_qc.core.errors import ModelError
-from microscope_qc.core.files import atomic_path, special_kind
+from microscope_qc.core.files import atomic_write, special_kind
 
 
 def save_weights(state: dict[str, Tensor], path: Path, *, half: bool = True) -> None:
-    """Write a network's state; ``half`` stores floating-point numbers in 16 bits."""
+    """Write a network's state; ``half`` stores floating-point numbers in 16 bits.
+
+    Raises
+    ------
+    WriteError
+        When the disk is full, or does not take it for another reason.
+    """
     tensors = {}
     for name, value in state.items():
         tensor = value.detach().cpu().contiguous()
         tensors[name] = tensor.half() if half and fits_half(name, tensor) else tensor
-    with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata={"program": "microscope-qc"})
+    # as bytes: where safetensors writes a file itself, a full disk is an error of its own
+    atomic_write(path, save(tensors, metadata={"program": "microscope-qc"}))
 
 
 def fits_half(name: str, tensor: Tensor) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QHeaderView, QSplitter
+from qtpy.QtWidgets import QApplication, QHeaderView, QSplitter, QWidget
 
 from microscope_qc.app.base.settings import AppSettings, load_settings
 from microscope_qc.project import Project
@@ -122,6 +123,38 @@ def test_panels_behind_others_are_not_made_for_an_arrangement(start: Callable[[]
     other = next(dock for dock in bottom if dock.spec.name in ("models", "studies") and dock not in made)
     other.raise_()
     qtbot.waitUntil(lambda: other.content is not None)
+
+
+@pytest.mark.parametrize("name", ["learn", "statistics"])
+def test_large_pages_are_made_part_by_part(name: str, start: Callable[[], MainWindow], qtbot: QtBot) -> None:
+    window = start()
+    parts: list[int] = []
+    QTest.mouseClick(window.workspaces.buttons.buttons[name], LEFT)
+    assert getattr(window.pages, name) is None, "it is made later"
+    page = window.pages.currentWidget()
+
+    def look() -> bool:
+        nonlocal page
+        page = window.pages.currentWidget()
+        parts.append(len(page.findChildren(QWidget)))
+        return getattr(window.pages, name) is not None
+
+    while not look():
+        QApplication.processEvents()
+    assert len(set(parts)) > 3, "between two parts the window answered"
+    assert getattr(window.pages, name) is page and page.isVisible()
+
+
+def test_a_window_that_closes_while_a_page_is_made_leaves_no_thread(
+    start: Callable[[], MainWindow], qtbot: QtBot
+) -> None:
+    window = start()
+    before = set(threading.enumerate())
+    QTest.mouseClick(window.workspaces.buttons.buttons["statistics"], LEFT)
+    qtbot.waitUntil(lambda: window.pages.currentWidget().objectName() == "statistics")
+    assert window.pages.statistics is None
+    assert window.close()
+    qtbot.waitUntil(lambda: not [one for one in set(threading.enumerate()) - before if one.is_alive()])
 
 
 def test_other_workspaces_are_imported_once_while_the_window_is_free(

@@ -49,6 +49,7 @@ def page(searched: Project, window: MainWindow, qtbot: QtBot) -> StatisticsPage:
     """The page after a click on its button."""
     window.settings.statistics = {}
     QTest.mouseClick(window.workspaces.buttons.buttons["statistics"], LEFT)
+    qtbot.waitUntil(lambda: window.pages.statistics is not None)
     made = window.pages.statistics
     assert made is not None and made.isVisible() and window.docks["gallery"].isVisible()
     qtbot.waitUntil(lambda: made.counting.fresh and not made.counting.busy and bool(made.table.lines))

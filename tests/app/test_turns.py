@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from qtpy.QtCore import QObject, Qt
 from qtpy.QtWidgets import QLineEdit, QPushButton, QVBoxLayout, QWidget
 
 from microscope_qc.app.base.refresh import Refresh
-from microscope_qc.app.base.turns import Later, Turns, turns
+from microscope_qc.app.base.turns import Later, PartByPart, Turns, turns
 
 
 def shown(qtbot: Any) -> QWidget:
@@ -111,3 +112,37 @@ def test_a_panel_refreshes_before_the_user_acts_on_it(qtbot: Any) -> None:
     field.textChanged.connect(lambda _text: seen.append(shown_words[0]))
     qtbot.keyClicks(field, "a")
     assert seen == ["new", "new"]
+
+
+def test_something_large_is_made_part_by_part_with_the_window_free_in_between(qtbot: Any) -> None:
+    owner, at = QObject(), []
+
+    def parts() -> Iterator[None]:
+        for name in "abc":
+            at.append(name)
+            yield
+
+    making = PartByPart(owner, parts())
+    making.made.connect(lambda: at.append("made"))
+    between = Later(owner, lambda: at.append("window"))
+    qtbot.waitUntil(lambda: at == ["a"])
+    between.soon()
+    qtbot.waitUntil(lambda: at[-1] == "made")
+    assert at == ["a", "window", "b", "c", "made"] or at == ["a", "b", "window", "c", "made"]
+
+
+def test_what_is_made_part_by_part_can_be_finished_at_once_and_is_made_once(qtbot: Any) -> None:
+    owner, at = QObject(), []
+
+    def parts() -> Iterator[None]:
+        for name in "abc":
+            at.append(name)
+            yield
+
+    making = PartByPart(owner, parts())
+    making.made.connect(lambda: at.append("made"))
+    making.finish()
+    making.finish()
+    assert at == ["a", "b", "c", "made"]
+    qtbot.wait(30)
+    assert at == ["a", "b", "c", "made"]

@@ -222,6 +222,7 @@ class Studio:
         session.judging.confirm(seen[seen % 8 > 0])
         session.judging.reject(seen[seen % 8 == 0], "false positive")
         window.workspaces.use("statistics")
+        self.user.wait_until(lambda: window.pages.statistics is not None, "the page")
         page = window.pages.statistics
         self.user.wait_until(lambda: page.numbers is not None and page.counting.fresh, "the numbers")
         self._shoot("statistics")

@@ -221,6 +221,25 @@ def test_classes_can_be_merged_and_deleted_while_a_run_is_taken_in(project: Proj
     assert codes == ([project.classes.by_id(into).code] * 2 if how == "merge" else [code])
 
 
+@pytest.mark.parametrize("how", ["rename", "merge"])
+def test_what_was_renamed_or_merged_after_a_detection_is_not_made_again_by_the_next(
+    project: Project, model: Path, how: str
+) -> None:
+    slide = project.slides[0].id
+    run = prepare_run(project, slide, model, region=Region(0, 0, 200, 200))
+    RunIntake(project, run).finish("finished")
+    first, second = project.runs.classes_of(run.id)[0], project.runs.classes_of(run.id)[1]
+    if how == "rename":
+        project.classes.edit(first, code="MINE")
+    else:
+        project.classes.merge([first], into=second)
+    codes = [defect.code for defect in project.classes]
+    again = prepare_run(project, slide, model, region=Region(0, 0, 300, 300))
+    RunIntake(project, again).finish("finished")
+    assert [defect.code for defect in project.classes] == codes
+    assert project.runs.classes_of(again.id)[0] == (first if how == "rename" else second)
+
+
 def test_findings_wait_while_a_large_command_is_written(project: Project, model: Path) -> None:
     run = prepare_run(project, project.slides[0].id, model)
     intake = RunIntake(project, run)

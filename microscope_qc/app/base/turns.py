@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-from qtpy.QtCore import QCoreApplication, QObject, QTimer
+from qtpy.QtCore import QCoreApplication, QObject, QTimer, Signal
 
 BETWEEN_MS = 4
 """The window answers for this long between two pieces of work."""
@@ -118,6 +118,39 @@ class Later(QObject):
         if wanted:
             self.now()
         return wanted
+
+
+class PartByPart(QObject):
+    """Makes something large one part after the other, each when its turn comes; ``made`` is sent after the last.
+
+    Parameters
+    ----------
+    owner
+        What is made: the rest is dropped with it.
+    parts
+        Makes one part at each step.
+    """
+
+    made = Signal()
+
+    def __init__(self, owner: QObject, parts: Iterator[None]) -> None:
+        super().__init__(owner)
+        self._parts = parts
+        self._next = Later(self, self._on_next)
+        self._next.soon()
+
+    def finish(self) -> None:
+        """Make the rest at once."""
+        while self._next.due:
+            self._next.now()
+
+    def _on_next(self) -> None:
+        try:
+            next(self._parts)
+        except StopIteration:
+            self.made.emit()
+        else:
+            self._next.soon()
 
 
 def turns() -> Turns:

@@ -363,7 +363,7 @@ class MainWindow(QMainWindow):
         self.workspaces.remember()
         self.settings.geometry = bytes(self.saveGeometry().toHex().data()).decode("ascii")
         self.jobs.close()
-        for content in (*self.pages.with_threads, *(dock.content for dock in self.docks.values())):
+        for content in (*self.pages.with_threads(), *(dock.content for dock in self.docks.values())):
             if isinstance(content, ReadsCrops):
                 content.close_crops()
         self.session.set_project(None)

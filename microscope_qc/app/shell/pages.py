@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QSize, Signal
 from qtpy.QtWidgets import QStackedWidget, QWidget
 
-from microscope_qc.app.base.turns import Later
+from microscope_qc.app.base.turns import Later, PartByPart
 from microscope_qc.app.canvas.canvas import Canvas
 from microscope_qc.app.shell.welcome import WelcomePage
 
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from microscope_qc.app.panels.review.page import ReviewPane
     from microscope_qc.app.panels.statistics.page import StatisticsPage
     from microscope_qc.app.session.session import Session
+
+
+BY_PARTS = ("learn", "statistics")
+"""Workspaces whose page takes long to make."""
 
 
 class Pages(QStackedWidget):
@@ -42,6 +47,7 @@ class Pages(QStackedWidget):
         self.review: ReviewPane | None = None
         self.learn: LearnPage | None = None
         self.statistics: StatisticsPage | None = None
+        self._made_by_parts: dict[str, tuple[QWidget, PartByPart]] = {}
         self._review_zoom = 0.0
         self._workspace = ""
         self._coming = QWidget()
@@ -49,9 +55,10 @@ class Pages(QStackedWidget):
         for page in (welcome, canvas, self._coming):
             self.addWidget(page)
 
-    @property
     def with_threads(self) -> tuple[QWidget | None, ...]:
-        """The pages that were made and have threads to be stopped."""
+        """Return the pages that were made and have threads to be stopped; those that are being made are finished."""
+        for _, making in self._made_by_parts.values():
+            making.finish()
         return self.review, self.learn, self.statistics
 
     def minimumSizeHint(self) -> QSize:
@@ -71,7 +78,7 @@ class Pages(QStackedWidget):
         elif self._session.project is None:
             self.welcome.refresh()
             self.setCurrentWidget(self.welcome)
-        elif (workspace, self.learn) == ("learn", None):
+        elif workspace in BY_PARTS and workspace not in self._made_by_parts:
             self.setCurrentWidget(self._coming)
             self._make_soon.soon()
         else:
@@ -90,28 +97,42 @@ class Pages(QStackedWidget):
         if self.currentWidget() is self.review:
             self.zoomed.emit(zoom)
 
-    def _learn_page(self) -> LearnPage:
-        if self.learn is None:
-            from microscope_qc.app.panels.learn.page import LearnPage
+    def _learn_page(self) -> QWidget:
+        if "learn" in self._made_by_parts:
+            return self._made_by_parts["learn"][0]
+        from microscope_qc.app.panels.learn.page import LearnPage
 
-            self.learn = LearnPage(self._session, self._jobs, self._session.measuring, self._settings, self.window())
-            self.learn.label_requested.connect(self.label_requested)
-            self.learn.model_used.connect(self.model_used)
-            self.learn.all_requested.connect(self.model_requested)
-            self.learn.comparison_requested.connect(self.comparison_requested)
-            self.learn.folds_requested.connect(self.folds_requested)
-            self.addWidget(self.learn)
-        return self.learn
+        page = LearnPage(
+            self._session, self._jobs, self._session.measuring, self._settings, self.window(), by_parts=True
+        )
+        page.label_requested.connect(self.label_requested)
+        page.model_used.connect(self.model_used)
+        page.all_requested.connect(self.model_requested)
+        page.comparison_requested.connect(self.comparison_requested)
+        page.folds_requested.connect(self.folds_requested)
+        self._make("learn", page, page.making, lambda: self._take(learn=page))
+        return page
 
-    def _statistics_page(self) -> StatisticsPage:
-        if self.statistics is None:
-            from microscope_qc.app.panels.statistics.page import StatisticsPage
+    def _statistics_page(self) -> QWidget:
+        if "statistics" in self._made_by_parts:
+            return self._made_by_parts["statistics"][0]
+        from microscope_qc.app.panels.statistics.page import StatisticsPage
 
-            self.statistics = StatisticsPage(self._session, self._jobs, self._settings, self.window())
-            self.statistics.detect_requested.connect(self.detect_requested)
-            self.statistics.canvas_requested.connect(self.canvas_requested)
-            self.addWidget(self.statistics)
-        return self.statistics
+        page = StatisticsPage(self._session, self._jobs, self._settings, self.window(), by_parts=True)
+        page.detect_requested.connect(self.detect_requested)
+        page.canvas_requested.connect(self.canvas_requested)
+        self._make("statistics", page, page.making, lambda: self._take(statistics=page))
+        return page
+
+    def _make(self, workspace: str, page: QWidget, parts: Iterator[None], take: Callable[[], None]) -> None:
+        """Make a page part by part, and take it when it is whole."""
+        self.addWidget(page)
+        making = PartByPart(page, parts)
+        making.made.connect(take)
+        self._made_by_parts[workspace] = page, making
+
+    def _take(self, *, learn: LearnPage | None = None, statistics: StatisticsPage | None = None) -> None:
+        self.learn, self.statistics = learn or self.learn, statistics or self.statistics
 
     def _review_page(self) -> ReviewPane:
         if self.review is None:

@@ -8,14 +8,23 @@ from typing import Any
 import torch
 
 from microscope_qc.core.errors import ModelError
-from microscope_qc.core.files import atomic_path
+from microscope_qc.core.files import atomic_path, system_error
 from microscope_qc.ml.training import CHECKPOINT_NAME as NAME
 
 
 def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
-    """Write tensors, numbers, lists and dictionaries."""
-    with atomic_path(folder / NAME) as temporary:
-        torch.save(state, temporary)
+    """Write tensors, numbers, lists and dictionaries.
+
+    Raises
+    ------
+    WriteError
+        When the disk is full, or does not take it for another reason.
+    """
+    with atomic_path(folder / NAME) as temporary, temporary.open("wb") as file:
+        try:
+            torch.save(state, file)  # into a file of Python, which knows what was wrong
+        except RuntimeError as error:
+            raise system_error(error) or error from error
 
 
 def load_checkpoint(folder: Path) -> dict[str, Any] | None:

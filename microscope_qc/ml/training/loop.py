@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from microscope_qc.core.errors import ModelError
-from microscope_qc.core.files import atomic_write
+from microscope_qc.core.files import FolderWatch, atomic_write
 from microscope_qc.core.jobs import Job, Progress, TimedProgress, retold
 from microscope_qc.ml.architectures.base import architecture
 from microscope_qc.ml.architectures.recipe import TrainSettings
@@ -160,6 +160,7 @@ class _Training:
         self.began = time.monotonic()
         use_threads()
         self.out, self.settings, self.start, self.tell = out, settings, start, tell
+        self.place = FolderWatch(out)
         self.dataset, self.validation = dataset, validation
         kind = architecture(settings.network)
         recipe = kind.recipe(settings, dataset)
@@ -220,6 +221,7 @@ class _Training:
         return json.dumps(known, sort_keys=True)
 
     def _save(self) -> None:
+        self.place.require()
         best = (self.best.score, self.best.epoch, self.best.state)
         save_checkpoint(
             self.out,
@@ -316,6 +318,7 @@ class _Training:
 
     def _end_round(self, *, measured: bool) -> Job[None]:
         """Add a point to the curve, and measure the model where that is due."""
+        self.place.require()
         course = self.course
         losses = {name: value / max(1, self.taken) for name, value in self.sums.items()}
         row: dict[str, float] = {"epoch": course.passed, "loss": sum(losses.values()), **losses}
@@ -346,6 +349,7 @@ class _Training:
         steps = self.course.step
         yield Progress(steps, steps, "steps", "choosing the default confidence")
         draft: ModelCard = yield from _quietly(self.recipe.finish(network, self.validation))
+        self.place.require()
         save_weights(network.state_dict(), self.out / WEIGHTS_NAME)
         load_weights(network, self.out / WEIGHTS_NAME)
         report: Report = yield from _quietly(self.recipe.measure(network, self.validation))
@@ -367,6 +371,7 @@ class _Training:
         card = card.model_copy(update={"familiar": familiar})
         document = {"validation": report.document(), "curve": self.curve, "training": training}
         atomic_write(self.out / "metrics.json", json.dumps(document, ensure_ascii=False, indent=2) + "\n")
+        self.place.require()
         before = None if self.start is None else self.start.learned
         yield from _quietly(write_learned(self.dataset, self.out, before=before))
         write_card(card, self.out)

@@ -16,6 +16,7 @@ from microscope_qc.core.errors import ModelError
 from microscope_qc.core.merge import CANDIDATE_DTYPE, SeamMerger
 from microscope_qc.ml.tiling import merge_settings
 from microscope_qc.project import Project
+from microscope_qc.project.model_classes import read_model_classes
 from microscope_qc.project.records import RunRecord
 from microscope_qc.project.runs.journal import LEFT_OUT, read_journal
 from microscope_qc.project.runs.mask_files import read_mask
@@ -110,17 +111,40 @@ class RunIntake:
         plan = self._run.plan
         # a label that has a class keeps it, whatever that is called now
         class_of = self._project.runs.classes_of(self._run.id)
+        unknown = [label for label in labels if label not in class_of]
+        if not unknown:
+            return class_of
+        before = self._classes_before()
+        new = {label: before[label] for label in unknown if label in before}
         known = {defect.code: defect for group in CLASS_SETS.values() for defect in group}
         names = plan.class_names or plan.classes
         missing = {
             label: known.get(plan.classes[label]) or DefectClass(plan.classes[label], names[label])
-            for label in labels
-            if label not in class_of
+            for label in unknown
+            if label not in new
         }
         ids = self._project.classes.ensure(missing.values())
-        new = {label: ids[defect.code] for label, defect in missing.items()}
+        new |= {label: ids[defect.code] for label, defect in missing.items()}
         self._project.runs.know_classes(self._run.id, new)
         return class_of | new
+
+    def _classes_before(self) -> dict[int, int]:
+        """What the model's labels mean in this project: as in its last run, else as when it was trained here.
+
+        A class that was renamed, or merged into another one, is not made again.
+        """
+        project, plan = self._project, self._run.plan
+        found: dict[int, int] = {}
+        if plan.model_relative:
+            trained = read_model_classes(project.path / plan.model_relative)
+            there = {defect.id for defect in project.classes}
+            ids = {label: trained.get(code) for label, code in enumerate(plan.classes)}
+            found = {label: number for label, number in ids.items() if number is not None and number in there}
+        for run in project.runs:
+            own = run.plan
+            if plan.weights and own.weights == plan.weights and own.classes == plan.classes and run.id != self._run.id:
+                found |= project.runs.classes_of(run.id)
+        return found
 
     def _suggest_confidence(self, plan: RunPlan) -> None:
         # the model's threshold is used unless the user has changed the limit since the last suggestion

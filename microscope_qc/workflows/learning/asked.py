@@ -5,12 +5,13 @@ It may be killed at any time, and later goes on from there.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from microscope_qc.core.files import atomic_write
+from microscope_qc.core.files import FolderWatch, WriteError, atomic_write
 from microscope_qc.core.jobs import Job, Progress, retold
 from microscope_qc.ml.cards import CARD_NAME, ModelCard, read_card
 from microscope_qc.project.runs.run_lock import PATIENCE_SECONDS, RunLock
@@ -78,7 +79,7 @@ class _Status:
 
     def __init__(self, folder: Path) -> None:
         before = read_training(folder)
-        self._path = folder / STATUS_NAME
+        self._path, self._place = folder / STATUS_NAME, FolderWatch(folder)
         self._began, self._minutes = time.monotonic(), before.minutes
         self._notes, self._share = list(before.notes), before.share
         self._written = 0.0
@@ -88,20 +89,29 @@ class _Status:
         """Add a sentence for the user."""
         if sentence not in self._notes:
             self._notes.append(sentence)
-            self._write(TrainingState.RUNNING)
+            self._write_if_it_can()
 
     def take(self, progress: Progress) -> Progress:
         """Note how far it is, and write that now and then; returns the same progress."""
         self._share = progress.fraction or self._share
         if time.monotonic() - self._written > _STATUS_SECONDS:
-            self._write(TrainingState.RUNNING)
+            self._write_if_it_can()
         return progress
 
     def end(self, state: TrainingState, message: str = "") -> None:
-        """Say how it ended."""
-        self._write(state, message)
+        """Say how it ended, where that can be written; what went wrong before is what the user has to know."""
+        with contextlib.suppress(WriteError):
+            self._write(state, message)
+
+    def _write_if_it_can(self) -> None:
+        """On a full disk a training goes on until it has something to lose: its next checkpoint."""
+        self._written = time.monotonic()
+        self._place.require()
+        with contextlib.suppress(WriteError):
+            self._write(TrainingState.RUNNING)
 
     def _write(self, state: TrainingState, message: str = "") -> None:
+        self._place.require()
         self._written = time.monotonic()
         document = {
             "state": str(state), "share": round(self._share, 4), "notes": self._notes, "message": message,

@@ -20,12 +20,14 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from microscope_qc.core.errors import InputError, ModelError
-from microscope_qc.core.files import atomic_write, write_error
+from microscope_qc.core.files import WriteError, atomic_write, write_error
 from microscope_qc.core.jobs import run_job
 from microscope_qc.exchange.pictures import file_name_of
 from microscope_qc.ml.cards import CARD_NAME, ModelCard, first_problem, read_card
 from microscope_qc.ml.training import CHECKPOINT_NAME
 from microscope_qc.ml.training.examples import EXAMPLES_NAME
+from microscope_qc.ml.training.examples import FOLDER as EXAMPLES_FOLDER
+from microscope_qc.project.model_classes import read_model_classes, write_model_classes
 from microscope_qc.project.runs.run_lock import RunLock
 
 MODELS = "models"
@@ -95,6 +97,8 @@ class Training:
         Rows by name of column: epoch, loss, seconds, and after validations the figures of the report.
     examples
         After epoch ``examples_epoch``; their labels are indices into ``classes``.
+    class_ids
+        The classes of the project by their codes when it was asked for.
     notes
         Sentences for the user.
     message
@@ -108,6 +112,7 @@ class Training:
     examples: list[ExamplePicture] = field(default_factory=list)
     examples_epoch: float = 0.0
     classes: list[str] = field(default_factory=list)
+    class_ids: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     message: str = ""
     minutes: float = 0.0
@@ -159,8 +164,14 @@ def ask_for_training(
     trained_on: str = "",
     keep_bad: bool = False,
     settings: Mapping[str, JsonValue] | None = None,
+    classes: Mapping[str, int] | None = None,
 ) -> Path:
     """Make the folder of a training; return it.
+
+    Parameters
+    ----------
+    classes
+        The ids of the project's classes by their codes now: what the model will mean by them.
 
     Raises
     ------
@@ -179,7 +190,12 @@ def ask_for_training(
         folder.mkdir(parents=True)
     except OSError as error:
         raise write_error(folder, error) from error
-    atomic_write(folder / REQUEST_NAME, request.model_dump_json(indent=1) + "\n")
+    try:
+        write_model_classes(folder, classes or {})
+        atomic_write(folder / REQUEST_NAME, request.model_dump_json(indent=1) + "\n")
+    except WriteError:
+        shutil.rmtree(folder, ignore_errors=True)  # without a request it would be nothing, and its name taken
+        raise
     return folder
 
 
@@ -226,8 +242,18 @@ def is_to_end(folder: Path) -> bool:
 
 
 def go_on(folder: Path) -> None:
-    """Take back that it is to end."""
-    (folder / STOP_NAME).unlink(missing_ok=True)
+    """Take back that it is to end.
+
+    Raises
+    ------
+    WriteError
+        When the folder is read-only.
+    """
+    stop = folder / STOP_NAME
+    try:
+        stop.unlink(missing_ok=True)
+    except OSError as error:
+        raise write_error(stop, error) from error
 
 
 def discard(folder: Path) -> None:
@@ -287,6 +313,7 @@ def read_training(folder: Path) -> Training:
     return Training(
         folder, request, state, curve=_curve(folder), examples=_examples(folder, shown),
         examples_epoch=_number(shown.get("epoch")), classes=[str(code) for code in _list(shown.get("classes"))],
+        class_ids=read_model_classes(folder),
         notes=[str(note) for note in _list(status.get("notes"))], message=str(status.get("message", "")),
         minutes=_number(status.get("minutes")), share=_number(status.get("share")), card=card,
     )  # fmt: skip
@@ -331,5 +358,6 @@ def _examples(folder: Path, shown: dict[str, Any]) -> list[ExamplePicture]:
                 [[float(value) for value in row] for row in entry[name] if len(row) >= least]
                 for name, least in (("truth", 5), ("found", 6))
             )
-            pictures.append(ExamplePicture(folder / str(entry["file"]), str(entry["name"]), truth, found))
+            file = folder / EXAMPLES_FOLDER / Path(str(entry["file"])).name  # whatever else the file may name
+            pictures.append(ExamplePicture(file, str(entry["name"]), truth, found))
     return pictures

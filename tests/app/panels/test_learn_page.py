@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -317,6 +318,42 @@ def test_what_went_wrong_stands_there_and_it_can_be_continued(
     shows(qtbot, lambda: len(trainer.folders) == 2 and page.verdict.isVisible())
     assert trainer.folders[0] == trainer.folders[1] and not page.run.running
     assert "The disk is full." not in page.story.text()
+
+
+def test_one_whose_folder_is_deleted_says_so_and_is_not_offered_again(
+    page: Any, project: Any, qtbot: Any, trainer: Trainer
+) -> None:
+    confirm(project, 5)
+    shows(qtbot, page.train.isEnabled)
+    press(page.train)
+    shows(qtbot, lambda: page.run.running and page.loss.points)
+    trainer.fails, folder = "its folder was deleted", trainer.folders[-1]
+    trainer.may_end.set()
+    shows(qtbot, lambda: not page.run.running and page.go_on.isVisible())
+    shutil.rmtree(folder)
+    page.run.look()
+    shows(qtbot, lambda: not page.go_on.isVisible() and page.run.training is None)
+    assert "its folder was deleted" in page.story.text() and page.train.isEnabled()
+    assert not page.cancel.isVisible() and not page.loss.isVisible()
+
+
+def test_a_class_that_is_renamed_while_it_is_learned_is_named(
+    page: Any, project: Any, qtbot: Any, trainer: Trainer
+) -> None:
+    confirm(project, 5)
+    shows(qtbot, page.train.isEnabled)
+    press(page.train)
+    shows(qtbot, lambda: page.run.running and page.run.training is not None and page.run.training.classes)
+    assert page.run.training.class_ids["ACP"] == project.classes.by_code("ACP").id
+    assert "renamed" not in page.notes.text()
+    project.classes.edit(project.classes.by_code("ACP").id, code="NEW")
+    shows(
+        qtbot,
+        lambda: "ACP was renamed since the training began: what the model finds of it is NEW here" in page.notes.text(),
+    )
+    trainer.may_end.set()
+    shows(qtbot, page.verdict.use.isVisible)
+    assert "ACP was renamed" in page.notes.text()
 
 
 def test_a_training_that_was_interrupted_is_offered_when_the_project_is_opened(

@@ -112,6 +112,19 @@ def test_facts_and_scores_of_the_chosen_model_are_shown(panel: ModelsPanel) -> N
         assert words in said, words
 
 
+def test_a_list_that_is_read_again_shows_the_chosen_model_once(
+    qtbot: Any, panel: ModelsPanel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    panel.list.setCurrentRow(1)
+    shown: list[str] = []
+    monkeypatch.setattr(panel.about, "setHtml", shown.append)
+    with qtbot.waitSignal(panel.list.model().modelReset):
+        panel.refresh()
+    qtbot.waitUntil(lambda: len(names(panel)) == 3)
+    assert panel.chosen is not None and panel.chosen.name == "li-ion"
+    assert len(shown) == 1 and "li-ion" in shown[0]
+
+
 def test_a_model_is_renamed_copied_and_deleted(qtbot: Any, panel: ModelsPanel, session: Any, toy: Path) -> None:
     panel.choose(toy)
     panel.rename()

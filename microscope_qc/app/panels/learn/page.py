@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterator
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -21,6 +23,7 @@ from microscope_qc.app.panels.learn.verdict import Verdict
 from microscope_qc.app.widgets.job_bar import JobBar
 from microscope_qc.app.widgets.parts import column_of, heading, note, scrolled, sentence
 from microscope_qc.core.wording import duration_text, elapsed_text
+from microscope_qc.project.model_classes import class_changes
 from microscope_qc.workflows.learning.request import Training, TrainingState
 from microscope_qc.workflows.learning.starting import startable
 from microscope_qc.workflows.learning.supply import outcome
@@ -43,7 +46,15 @@ _FIRST = "After the first epoch, the curves and some places that it does not lea
 
 
 class LearnPage(QWidget):
-    """Left: what will be learned, and the buttons. Right: how well it learns, and how well it has learned."""
+    """Left: what will be learned, and the buttons. Right: how well it learns, and how well it has learned.
+
+    Parameters
+    ----------
+    follow
+        Does the training, and is followed to its end; replaced in tests.
+    by_parts
+        Whether the page is empty at first, and somebody else takes the steps of ``making``.
+    """
 
     label_requested = Signal()
     model_used = Signal()
@@ -60,14 +71,23 @@ class LearnPage(QWidget):
         parent: QWidget | None = None,
         *,
         follow: Follow | None = None,
+        by_parts: bool = False,
     ) -> None:
         super().__init__(parent)
         self.setObjectName("learn")
         self.setWindowTitle("Learn")
-        self._session, self._jobs = session, jobs
-        self.run = LearnRun(session, jobs, self, follow=follow)
-        self.supply = SupplyView(session, jobs)
-        self.settings = TrainSettingsForm(settings)
+        self._session, self._jobs, self._measuring, self._settings = session, jobs, measuring, settings
+        self._follow = follow
+        self.preview: PreviewDialog | None = None
+        self._sure = False
+        self.making = self._make()
+        if not by_parts:
+            deque(self.making, maxlen=0)
+
+    # -- parts -------------------------------------------------------------------------------------------------------
+
+    def _make(self) -> Iterator[None]:
+        """Make one part after the other, what follows a project last; nothing is there to press before."""
         self.train = QPushButton("Train")
         self.label = QPushButton("Label defects…")
         self.pause, self.keep, self.cancel = (
@@ -75,37 +95,35 @@ class LearnPage(QWidget):
             QPushButton("Stop and keep best"),
             QPushButton("Cancel"),
         )
-        self.go_on, self.verdict = QPushButton("Continue"), Verdict(session, measuring)
+        self.go_on = QPushButton("Continue")
         self.bar, self.story = JobBar(), sentence()
         self.story.setTextFormat(Qt.TextFormat.RichText)
-        self.title, self.result, self.notes = heading(""), sentence(), note()
-        self.loss, self.score = CurveChart("Loss"), CurveChart(_MAP50, highest=1.0)
-        self.examples = ExampleGrid()
-        self.legend = note("Outlined: what is there. Dashed: what the model finds, with its confidence.")
-        self.preview: PreviewDialog | None = None
-        self._sure = False
-        self._lay_out()
+        above, right = self._lay_out()
+        yield
+        self.supply = SupplyView(self._session, self._jobs)
+        above.insertWidget(1, self.supply)
+        yield
+        self.settings = TrainSettingsForm(self._settings)
+        above.insertWidget(above.count() - 1, self.settings)
+        yield
+        self._fill_right(right)
+        yield
+        self.run = LearnRun(self._session, self._jobs, self, follow=self._follow)
         self._connect()
-        self._due = Refresh(self, self._refresh)
-        self.run.changed.connect(self._due.soon)
-        self.supply.counted.connect(self._due.soon)
-        self.settings.keep_bad.toggled.connect(self.supply.keep_bad)
-        for signal in (session.project_changed, session.classes_changed, session.slides_changed):
-            link(self, signal, self._due.soon)
-        link(self, session.project_changed, self._on_project_changed)
-        link(self, session.model_in_use_changed, self._offer_model)
+        self._listen()
         self._offer_model()
         self._refresh()
 
-    # -- parts -------------------------------------------------------------------------------------------------------
-
-    def _lay_out(self) -> None:
+    def _lay_out(self) -> tuple[QVBoxLayout, QVBoxLayout]:
+        """Put the buttons in their place; what comes above them, and the column on the right, are given back."""
         buttons = QFlowLayout()
         buttons.setHorizontalSpacing(GAP_PX)
         buttons.setVerticalSpacing(GAP_PX)
         for button in (self.train, self.go_on, self.pause, self.keep, self.cancel, self.label):
             buttons.addWidget(button)
-        above = column_of(heading("What will be learned"), self.supply, 6, self.settings)
+            button.hide()
+        self.bar.hide()
+        above = column_of(heading("What will be learned"), 6)
         above.addStretch(1)
         foot = column_of(self.bar, self.story, buttons)
         foot.setContentsMargins(12, 6, 12, 8)
@@ -116,21 +134,44 @@ class LearnPage(QWidget):
         holder = QWidget()
         holder.setLayout(side)
         holder.setFixedWidth(SIDE_PX)
-        charts = QGridLayout()
-        charts.addWidget(self.loss, 0, 0)
-        charts.addWidget(self.score, 0, 1)
-        self.result.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
-        right = column_of(self.title, self.result, self.verdict)
-        right.addLayout(charts)
-        right.addWidget(self.legend)
-        right.addWidget(self.examples, 1)
-        right.addWidget(self.notes)
+        right = column_of()
         right.setContentsMargins(12, 12, 12, 8)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(0)
         row.addWidget(holder)
         row.addLayout(right, 1)
+        return above, right
+
+    def _fill_right(self, right: QVBoxLayout) -> None:
+        self.title, self.result, self.notes = heading(""), sentence(), note()
+        self.result.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        self.verdict = Verdict(self._session, self._measuring)
+        self.loss, self.score = CurveChart("Loss"), CurveChart(_MAP50, highest=1.0)
+        self.examples = ExampleGrid()
+        self.legend = note("Outlined: what is there. Dashed: what the model finds, with its confidence.")
+        for part in (self.verdict, self.loss, self.score, self.examples, self.legend, self.notes):
+            part.hide()
+        charts = QGridLayout()
+        charts.addWidget(self.loss, 0, 0)
+        charts.addWidget(self.score, 0, 1)
+        for part in (self.title, self.result, self.verdict):
+            right.addWidget(part)
+        right.addLayout(charts)
+        right.addWidget(self.legend)
+        right.addWidget(self.examples, 1)
+        right.addWidget(self.notes)
+
+    def _listen(self) -> None:
+        session = self._session
+        self._due = Refresh(self, self._refresh)
+        self.run.changed.connect(self._due.soon)
+        self.supply.counted.connect(self._due.soon)
+        self.settings.keep_bad.toggled.connect(self.supply.keep_bad)
+        for signal in (session.project_changed, session.classes_changed, session.slides_changed):
+            link(self, signal, self._due.soon)
+        link(self, session.project_changed, self._on_project_changed)
+        link(self, session.model_in_use_changed, self._offer_model)
 
     def _connect(self) -> None:
         self.train.setProperty("primary", "true")
@@ -242,9 +283,13 @@ class LearnPage(QWidget):
         else:
             said = "" if curve else _FIRST
         self.result.setText(said)
-        notes = [] if training is None else training.notes
+        notes = [] if training is None else [*training.notes, *self._class_changes(training)]
         self.notes.setText("<br>".join(escape(line) for line in notes))
         self.notes.setVisible(bool(notes))
+
+    def _class_changes(self, training: Training) -> list[str]:
+        learned = training.classes if training.card is None else training.card.classes
+        return class_changes(training.class_ids, learned, self._session.classes)
 
     def _offer_model(self) -> None:
         """Offer the model in use as a start where it can be one, which its folder tells another thread."""

@@ -128,10 +128,20 @@ class LearnRun(QObject):
         return training, shown
 
     def _take(self, read: tuple[Training, list[ShownExample]] | None) -> None:
-        if read is None or read[0].folder != self._folder:
+        if read is None:
+            self._forget_deleted()
+            return
+        if read[0].folder != self._folder:
             return
         self.training, self.examples = read
         self.changed.emit()
+
+    def _forget_deleted(self) -> None:
+        """Show no training whose folder was deleted; one that runs is told of that by the process that trains."""
+        if not self.running and self.training is not None and self.training.folder == self._folder:
+            self.training, self.examples, self._folder = None, [], None
+            self.list_all()
+            self.changed.emit()
 
     def _take_all(self, found: list[Training]) -> None:
         project = self._session.project
@@ -166,7 +176,8 @@ class LearnRun(QObject):
         path = project.path
 
         def ask() -> None:
-            self._jobs.call(lambda: ask_for_training(path, name, **asked), self._go, self._on_failed)
+            classes = {defect.code: defect.id for defect in project.classes}
+            self._jobs.call(lambda: ask_for_training(path, name, classes=classes, **asked), self._go, self._on_failed)
 
         divide(self._session, self._jobs, project, ask, self._on_failed)
 

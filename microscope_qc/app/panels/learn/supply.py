@@ -38,7 +38,7 @@ class SupplyView(QWidget):
     def __init__(self, session: Session, jobs: JobRunner, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session, self._jobs = session, jobs
-        self.supply = Supply()
+        self.supply = self._found = Supply()
         self.scope = ScopeSwitch(session)
         self.table, self.rest, self.bad, self.advice = sentence(), note(), note(), sentence()
         column = QVBoxLayout(self)
@@ -52,6 +52,7 @@ class SupplyView(QWidget):
         self._job: Job[Supply] | None = None
         self._steps = QTimer(self)
         self._steps.timeout.connect(self._on_step)
+        self._counted = Refresh(self, self._show)
         self._due = Refresh(self, self._begin, after_ms=SOON_MS)
         for signal in (
             session.project_changed, session.boxes_changed, session.classes_changed, session.slides_changed,
@@ -107,14 +108,15 @@ class SupplyView(QWidget):
                 next(self._job)
         except StopIteration as end:
             self._job = None
-            self._show(end.value)
+            self._found = end.value
+            self._counted.soon()
         except (MicroscopeQCError, KeyError):  # a slide was removed meanwhile: it is counted again
             self._job = None
         if self._job is None:
             self._steps.stop()
 
-    def _show(self, supply: Supply) -> None:
-        self.supply = supply
+    def _show(self) -> None:
+        supply = self.supply = self._found
         rows = [
             f"<tr><td style='color: {one.defect.colour}'>■</td><td><b>{escape(one.defect.code)}</b>&nbsp;</td>"
             f"<td>{escape(one.defect.name)}&nbsp;&nbsp;</td><td align='right'><b>{count_text(one.truths)}</b></td>"

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QSize, Qt, Signal
+from qtpy.QtCore import QSignalBlocker, QSize, Qt, Signal
 from qtpy.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
@@ -203,21 +203,22 @@ class ModelsPanel(QWidget):
         if generation != self._generation:
             return
         before = self.chosen
-        self.list.clear()
-        for entry in entries:
-            item = QListWidgetItem(_line(entry))
-            item.setData(ENTRY, entry)
-            if entry.in_use:
-                item.setIcon(theme.icon("check-circle"))
-            self.list.addItem(item)
         wanted, self.measuring.wanted = self.measuring.wanted, None
         if wanted is None:
             wanted = before.folder if before is not None else next((e.folder for e in entries if e.in_use), None)
-        if wanted is not None:
-            self.choose(wanted)
-        if self.list.currentRow() < 0:
-            self.list.setCurrentRow(0)
-        self._show()
+        with QSignalBlocker(self.list):  # what is known of the chosen one is shown once, at the end
+            self.list.clear()
+            for entry in entries:
+                item = QListWidgetItem(_line(entry))
+                item.setData(ENTRY, entry)
+                if entry.in_use:
+                    item.setIcon(theme.icon("check-circle"))
+                self.list.addItem(item)
+            if wanted is not None:
+                self.choose(wanted)
+            if self.list.currentRow() < 0:
+                self.list.setCurrentRow(0)
+        self._on_chosen()
 
     def _on_chosen(self, *_: object) -> None:
         self._look()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,35 +77,80 @@ def _numbers(found: CountedFindings, by: str, rows: str) -> Numbers:
 
 
 class StatisticsPage(QWidget):
-    """Numbers of the slides in the scope."""
+    """Numbers of the slides in the scope.
+
+    Parameters
+    ----------
+    by_parts
+        Whether the page is empty at first, and somebody else takes the steps of ``making``.
+    """
 
     detect_requested = Signal()
     canvas_requested = Signal()
 
-    def __init__(self, session: Session, jobs: JobRunner, settings: AppSettings, parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        session: Session,
+        jobs: JobRunner,
+        settings: AppSettings,
+        parent: QWidget | None = None,
+        *,
+        by_parts: bool = False,
+    ) -> None:
         super().__init__(parent)
         self.setObjectName("statistics")
         self.setWindowTitle("Statistics")
         self._session, self._jobs, self._settings = session, jobs, settings
         self.numbers: Numbers | None = None
-        self.by, self.rows = QComboBox(), QComboBox()
-        self.state = QLabel()
-        self.copy, self.save = QPushButton("Copy"), QPushButton("Save…")
-        self.table, self.about = NumbersTable(), note(_ABOUT)
-        self.empty, self.stack = EmptyPage(), QStackedWidget()
-        self.views, self.tabs = QStackedWidget(), QTabBar()
-        self.counting = Counting(session, self)
-        self.plot = PlotView(session, self.counting, settings)
-        self._lay_out()
-        self.counting.changed.connect(self._on_counted)
-        self.plot.only_requested.connect(self.show_only)
-        self.tabs.currentChanged.connect(self._on_view_changed)
-        self.tabs.setCurrentIndex(self._place_of(self._chosen("view")))
-        link(self, session.project_changed, self._on_project_changed)
-        self._show_view()
-        self._say_state()
+        self.making = self._make_parts()
+        if not by_parts:
+            deque(self.making, maxlen=0)
 
-    def _lay_out(self) -> None:
+    # -- parts -------------------------------------------------------------------------------------------------------
+
+    def _make_parts(self) -> Iterator[None]:
+        """Make one part after the other, what counts last."""
+        self.by, self.rows = QComboBox(), QComboBox()
+        self.tabs, self.state = QTabBar(), QLabel()
+        self.copy, self.save = QPushButton("Copy"), QPushButton("Save…")
+        self.empty, self.stack, self.views = EmptyPage(), QStackedWidget(), QStackedWidget()
+        self.empty.say("Counting …")
+        self.stack.addWidget(self.empty)
+        self.stack.addWidget(self.views)
+        whole = QVBoxLayout(self)
+        whole.setContentsMargins(theme.STEP, theme.STEP, theme.STEP, theme.STEP)
+        above = QHBoxLayout()
+        whole.addLayout(above)
+        whole.addWidget(self.stack, 1)
+        yield
+        self._fill_above(above)
+        yield
+        self.table, self.about = NumbersTable(), note(_ABOUT)
+        self.views.addWidget(self._numbers_view())
+        yield
+        self.counting = Counting(self._session, self)
+        self.plot = PlotView(self._session, self.counting, self._settings)
+        self.views.addWidget(self.plot)
+        yield
+        self._connect()
+        self.tabs.setCurrentIndex(self._place_of(self._chosen("view")))
+        self._show_view()
+        self._on_counted()
+
+    def _fill_above(self, above: QHBoxLayout) -> None:
+        self.tabs.setAccessibleName("Table and plots")
+        self.tabs.setExpanding(False)
+        self.tabs.setDrawBase(False)
+        for title, name in (("Table", TABLE), *((kind.title, kind.name) for kind in PLOTS.values())):
+            self.tabs.setTabData(self.tabs.addTab(title), name)
+        above.addWidget(ScopeSwitch(self._session))
+        above.addWidget(self.tabs)
+        above.addStretch(1)
+        for part in (self.state, self.copy, self.save):
+            above.addWidget(part)
+
+    def _numbers_view(self) -> QWidget:
+        """The table with what it is made by."""
         self.by.setAccessibleName("Groups of slides")
         self.by.setToolTip("Slides with the same value are a group")
         self.by.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
@@ -113,23 +159,7 @@ class StatisticsPage(QWidget):
         for title, name in ROWS:
             self.rows.addItem(title, name)
         self.rows.setCurrentIndex(max(0, self.rows.findData(self._chosen("rows"))))
-        self.by.activated.connect(self._on_chosen)
-        self.rows.activated.connect(self._on_chosen)
-        self.copy.clicked.connect(self.copy_shown)
-        self.save.clicked.connect(self.ask_and_save)
-        self.table.selectionModel().currentRowChanged.connect(self._say_about)
-        self.empty.button.clicked.connect(self.detect_requested)
-        self.tabs.setAccessibleName("Table and plots")
-        self.tabs.setExpanding(False)
-        self.tabs.setDrawBase(False)
-        for title, name in (("Table", TABLE), *((kind.title, kind.name) for kind in PLOTS.values())):
-            self.tabs.setTabData(self.tabs.addTab(title), name)
-        above, choices = QHBoxLayout(), QHBoxLayout()
-        above.addWidget(ScopeSwitch(self._session))
-        above.addWidget(self.tabs)
-        above.addStretch(1)
-        for part in (self.state, self.copy, self.save):
-            above.addWidget(part)
+        choices = QHBoxLayout()
         for label, box in (("Groups", self.by), ("Rows", self.rows)):
             choices.addWidget(QLabel(label))
             choices.addWidget(box)
@@ -140,14 +170,19 @@ class StatisticsPage(QWidget):
         column.addLayout(choices)
         column.addWidget(self.table, 1)
         column.addWidget(self.about)
-        self.views.addWidget(full)
-        self.views.addWidget(self.plot)
-        self.stack.addWidget(self.empty)
-        self.stack.addWidget(self.views)
-        whole = QVBoxLayout(self)
-        whole.setContentsMargins(theme.STEP, theme.STEP, theme.STEP, theme.STEP)
-        whole.addLayout(above)
-        whole.addWidget(self.stack, 1)
+        return full
+
+    def _connect(self) -> None:
+        self.by.activated.connect(self._on_chosen)
+        self.rows.activated.connect(self._on_chosen)
+        self.copy.clicked.connect(self.copy_shown)
+        self.save.clicked.connect(self.ask_and_save)
+        self.table.selectionModel().currentRowChanged.connect(self._say_about)
+        self.empty.button.clicked.connect(self.detect_requested)
+        self.counting.changed.connect(self._on_counted)
+        self.plot.only_requested.connect(self.show_only)
+        self.tabs.currentChanged.connect(self._on_view_changed)
+        link(self, self._session.project_changed, self._on_project_changed)
 
     # -- choices -----------------------------------------------------------------------------------------------------
 
