@@ -239,6 +239,11 @@ def test_one_file_that_is_missing_or_torn_is_an_error_and_adds_nothing(project: 
     mask(tmp_path / "m" / "ground_truth" / "x_mask.png")
     with pytest.raises(InputError, match="look like masks"):
         add(project, tmp_path / "m")
+    (tmp_path / "labels").mkdir()
+    for name in ("a.xml", "b.xml"):
+        (tmp_path / "labels" / name).write_text("<annotation/>")
+    with pytest.raises(InputError, match="2 files of it may be annotations: import them into a project of slides"):
+        add(project, tmp_path / "labels")
     assert len(project.slides) == 0 and not project.history.can_undo
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from microscope_qc.core.defect_class import LI_ION_CLASSES, DefectClass
 from microscope_qc.core.errors import InputError, MicroscopeQCError, SlideError
 from microscope_qc.core.jobs import Job, Progress
+from microscope_qc.core.wording import things
 from microscope_qc.project import Project
 from microscope_qc.project.identity import KnownSlides, hold_the_same
 from microscope_qc.project.project import require_free
@@ -262,4 +263,7 @@ def _nothing(named: Sequence[Path | str], plan: IntakePlan) -> InputError:
     reasons = [left.words for left in plan.left_out if left.reason in (Reason.UNREADABLE, Reason.CHANGED)]
     if masks:
         reasons.insert(0, f"{masks} of its pictures look like masks of others.")
+    labels = sum(left.reason == Reason.LABELS for left in plan.left_out)
+    if labels:
+        reasons.insert(0, f"{things(labels, 'file')} of it may be annotations: import them into a project of slides.")
     return InputError(f"{what} holds no slide that can be read.", hint=" ".join(reasons[:3]))

@@ -146,8 +146,12 @@ def test_what_will_be_learned_follows_what_is_judged(page: Any, project: Any, se
     assert "Rejected, learned as background: 2 false positive." in page.supply.rest.text()
     assert "About 45 more defects" in page.supply.advice.text()
     shows(qtbot, page.train.isEnabled)
+    assert page.supply.advice.text().startswith(
+        "Only this slide: 1 other slide of the project is left aside. To learn from all, choose All slides above."
+    )
     session.scope.set_kind("all")
     shows(qtbot, lambda: page.supply.supply.slides == 2)
+    assert "left aside. To learn from all" not in page.supply.advice.text()
 
 
 def test_slides_out_of_focus_are_named_and_can_be_kept(

@@ -89,6 +89,7 @@ class LearnPage(QWidget):
     def _make(self) -> Iterator[None]:
         """Make one part after the other, what follows a project last; nothing is there to press before."""
         self.train = QPushButton("Train")
+        self.train.setProperty("primary", "true")  # before it is shown: later it would keep its looks
         self.label = QPushButton("Label defects…")
         self.pause, self.keep, self.cancel = (
             QPushButton("Pause"),
@@ -146,6 +147,7 @@ class LearnPage(QWidget):
     def _fill_right(self, right: QVBoxLayout) -> None:
         self.title, self.result, self.notes = heading(""), sentence(), note()
         self.result.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        self.result.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.verdict = Verdict(self._session, self._measuring)
         self.loss, self.score = CurveChart("Loss"), CurveChart(_MAP50, highest=1.0)
         self.examples = ExampleGrid()
@@ -174,7 +176,6 @@ class LearnPage(QWidget):
         link(self, session.model_in_use_changed, self._offer_model)
 
     def _connect(self) -> None:
-        self.train.setProperty("primary", "true")
         self.train.clicked.connect(self._on_train_clicked)
         self.go_on.clicked.connect(self._on_go_on_clicked)
         self.pause.clicked.connect(self.run.pause)

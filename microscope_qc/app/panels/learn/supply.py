@@ -15,7 +15,7 @@ from microscope_qc.app.widgets.parts import note, sentence
 from microscope_qc.app.widgets.scope_switch import ScopeSwitch
 from microscope_qc.core.errors import MicroscopeQCError
 from microscope_qc.core.jobs import CancelToken, Job
-from microscope_qc.core.wording import count_text, listed, things
+from microscope_qc.core.wording import count_text, listed, plural, things
 from microscope_qc.workflows.learning.bad_slides import bad_slides
 from microscope_qc.workflows.learning.supply import Supply, supply_of
 
@@ -115,6 +115,17 @@ class SupplyView(QWidget):
         if self._job is None:
             self._steps.stop()
 
+    def _left_aside(self) -> list[str]:
+        """How many slides are not learned from because of the switch above."""
+        project, scope = self._session.project, self._session.scope
+        others = 0 if project is None else len(project.slides) - len(scope.slide_ids)
+        if others <= 0:
+            return []
+        return [
+            f"Only {scope.words}: {things(others, 'other slide')} of the project {plural(others, 'is', 'are')} left "
+            "aside. To learn from all, choose All slides above."
+        ]
+
     def _show(self) -> None:
         supply = self.supply = self._found
         rows = [
@@ -147,5 +158,5 @@ class SupplyView(QWidget):
             lines.append(supply.held_words())
         self.rest.setText("<br>".join(escape(line) for line in lines))
         self.rest.setVisible(bool(lines))
-        self.advice.setText("<br>".join(escape(line) for line in supply.advice()))
+        self.advice.setText("<br>".join(escape(line) for line in [*self._left_aside(), *supply.advice()]))
         self.counted.emit()
