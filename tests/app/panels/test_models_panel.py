@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,25 @@ def test_the_detect_panel_takes_the_model_in_use(qtbot: Any, session: Any, toy: 
     session.project.history.undo()
     session.project.history.redo()
     assert chooser.argument == str(toy)
+
+
+def test_a_model_in_use_that_was_deleted_is_named_and_no_other_takes_its_place(
+    qtbot: Any, session: Any, toy: Path
+) -> None:
+    from microscope_qc.app.panels.detect.models import ModelChooser
+
+    session.project.models.use(toy, name="toy")
+    shutil.rmtree(toy)
+    chooser = ModelChooser(session)
+    qtbot.addWidget(chooser)
+    assert chooser.card is None and chooser.argument == "" and chooser.list.count() == 2
+    said = chooser.about.text()
+    assert said.startswith(f"toy is in use here, but cannot be used: There is no model {toy}.")
+    assert said.endswith("Choose another model.")
+    chooser.list.setCurrentIndex(0)
+    assert chooser.argument == "li-ion" and "cannot be used" not in chooser.about.text()
+    chooser.refresh()
+    assert chooser.argument == "li-ion", "what was chosen stays"
 
 
 def test_facts_and_scores_of_the_chosen_model_are_shown(panel: ModelsPanel) -> None:

@@ -102,7 +102,7 @@ class ModelChooser(QWidget):
 
     def refresh(self) -> None:
         """Read the list of models again: those of the installation, then the project's own."""
-        before = self.argument or self._in_use()
+        before = self.argument
         self._cards, self._arguments, self._problem = [], [], ""
         try:
             for card in self._list_models():
@@ -119,9 +119,23 @@ class ModelChooser(QWidget):
             for card, argument in zip(self._cards, self._arguments, strict=True):
                 self.list.addItem(str(card.name))
                 self.list.setItemData(self.list.count() - 1, argument, int(Qt.ItemDataRole.ToolTipRole))
-            if before in self._arguments:
-                self.list.setCurrentIndex(self._arguments.index(before))
+            wanted = before if before in self._arguments else self._in_use()
+            if wanted in self._arguments:
+                self.list.setCurrentIndex(self._arguments.index(wanted))
+            elif wanted:  # another one in its place would find something else
+                self.list.setCurrentIndex(-1)
+                self._problem = self._why_not_in_use(wanted)
         self._on_chosen()
+
+    def _why_not_in_use(self, model: str) -> str:
+        project = self._session.project
+        current = None if project is None else project.models.current
+        name = Path(model).name if current is None else current.name
+        try:
+            self._load_model(model)
+        except MicroscopeQCError as error:
+            return f"{name} is in use here, but cannot be used: {error.message} Choose another model."
+        return f"{name} is in use here, but is not run over slides. Choose another model."
 
     def use_own(self, folder: str) -> None:
         """Use a model of the user's own, and remember it in the project."""

@@ -239,7 +239,7 @@ class DetectDock(QWidget):
         if not self._session.can_write:
             return "This project is open for reading only."
         if self.card is None:
-            return "No model is installed."
+            return "Choose a model." if self.models.list.count() else "No model is installed."
         if not self.area.several.there:
             if self._session.slide.pixel_size_um is None:
                 return "Enter the pixel size first."
