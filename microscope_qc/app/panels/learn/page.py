@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 SIDE_PX = 344
 GAP_PX = 6
+_ALL_THE_ROOM = 1000
 _READY = "Press Train: it takes as long as you allow, and can be paused at any time."
 _MAP50, _F1 = "Score (mAP50)", "Score (F1)"
 _WAITS = {
@@ -161,8 +162,9 @@ class LearnPage(QWidget):
             right.addWidget(part)
         right.addLayout(charts)
         right.addWidget(self.legend)
-        right.addWidget(self.examples, 1)
+        right.addWidget(self.examples, _ALL_THE_ROOM)
         right.addWidget(self.notes)
+        right.addStretch(1)  # takes the room while there are no examples
 
     def _listen(self) -> None:
         session = self._session
@@ -271,11 +273,7 @@ class LearnPage(QWidget):
         if done and training is not None and training.card is not None:
             self.verdict.show_model(training.folder, training.card)
         if training is None:
-            said = (
-                ""
-                if self.supply.supply.truths == 0
-                else "Press Train: it takes as long as you allow, and can be paused."
-            )
+            said = _READY if self.supply.supply.truths else ""
         elif done and training.card is not None:
             places = int(str(training.card.training.get("validation_images", 0)))
             took = f"Trained in {elapsed_text(60 * training.minutes)}."
