@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import resource
 import shutil
 import sys
 import tempfile
@@ -116,6 +115,7 @@ def test_libraries_that_write_say_that_the_disk_is_full(write: str, tmp_path: Pa
 
 
 def test_a_quota_is_told_like_a_full_disk(tmp_path: Path) -> None:
+    resource: Any = pytest.importorskip("resource", reason="only Unix limits what a process may write")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
     try:
