@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import os
 import stat
 import tempfile
@@ -58,6 +59,14 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def remove_half_written(*targets: Path) -> None:
+    """Delete what a process that was killed has left of these files; no other may be writing them now."""
+    for target in targets:
+        for left in target.parent.glob(f"{glob.escape(temporary_prefix(target))}*{glob.escape(target.suffix)}"):
+            with contextlib.suppress(OSError):
+                left.unlink()
 
 
 _SPECIAL = (

@@ -178,6 +178,15 @@ def test_a_disk_that_is_full_when_the_best_is_written_costs_no_step(project: Pat
     assert read_training(folder).state is TrainingState.FINISHED
 
 
+def test_what_a_kill_left_half_written_is_deleted(project: Path) -> None:
+    folder = asked(project)
+    left, other = folder / f".{CHECKPOINT_NAME}.x1_y2.pt", folder / f".{CHECKPOINT_NAME}.x1_y2.txt"
+    for file in (left, other):
+        file.write_bytes(b"half")
+    until(train_as_asked(folder), (folder / CHECKPOINT_NAME).exists)
+    assert not left.exists() and other.exists(), "only what the training writes itself"
+
+
 def test_a_folder_that_becomes_read_only_is_said_to_be(project: Path) -> None:
     folder = asked(project)
     job = train_as_asked(folder)

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from microscope_qc.core.errors import InputError, MicroscopeQCError, ModelError
+from microscope_qc.core.files import remove_half_written
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.core.wording import listed, pixel_size_text, significant_text, things
 from microscope_qc.ml.architectures.base import Architecture, architecture, trainable
 from microscope_qc.ml.architectures.recipe import OF_CLASSIFIERS, TrainSettings
-from microscope_qc.ml.cards import CARD_NAME, ModelCard, first_problem
+from microscope_qc.ml.cards import CARD_NAME, WEIGHTS_NAME, ModelCard, first_problem
 from microscope_qc.ml.datasets import Dataset
 from microscope_qc.ml.datasets.cleaning import cleaned
 from microscope_qc.ml.datasets.stored import place_from, read_datasets_of, write_datasets
@@ -90,6 +91,7 @@ def train(
         When the data set cannot be used, or the training cannot start from ``start``.
     """
     target = _free_folder(Path(out), overwrite=overwrite)
+    remove_half_written(*(target / name for name in (CHECKPOINT_NAME, WEIGHTS_NAME, DATA_NAME)))
     begun = None if start is None else chosen_start(start, target)
     chosen = train_settings(task, network, settings, begun)
     asked = _asked(target, dataset, validation, slide_ids) | ({"keep_bad": True} if keep_bad else {})

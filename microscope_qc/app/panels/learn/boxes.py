@@ -33,8 +33,15 @@ def draw_box(
     painter.setPen(colour_pen)
     painter.drawRect(box)
     place = box.topLeft() + (QPointF(1, -3) if box.top() - _LETTERS > within.top() else QPointF(2, 12))
+    draw_words(painter, place, code, colour, within=within)
+
+
+def draw_words(painter: QPainter, place: QPointF, words: str, colour: QColor, *, within: QRectF) -> None:
+    """Words with a dark edge, which are read on any picture; as far to the left as they need to be inside it."""
+    room = within.right() - painter.fontMetrics().horizontalAdvance(words) - 2
+    place = QPointF(max(within.left() + 2, min(place.x(), room)), place.y())
     painter.setPen(QColor(0, 0, 0, 200))
     for shift in (QPointF(1, 1), QPointF(-1, 0), QPointF(0, -1)):
-        painter.drawText(place + shift, code)
-    painter.setPen(colour_pen)
-    painter.drawText(place, code)
+        painter.drawText(place + shift, words)
+    painter.setPen(colour)
+    painter.drawText(place, words)

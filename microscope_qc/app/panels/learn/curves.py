@@ -29,6 +29,7 @@ class CurveChart(QWidget):
         super().__init__(parent)
         self.title, self._highest = title, highest
         self.points: Points = []
+        self._until = 0.0
         self.setMinimumHeight(110)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         self.setAccessibleName(title)
@@ -37,11 +38,14 @@ class CurveChart(QWidget):
         """Qt: wide and low."""
         return QSize(300, 150)
 
-    def show_points(self, points: Points, *, title: str = "") -> None:
-        """Draw other points (epoch, value), under another title where one is given."""
+    def show_points(self, points: Points, *, title: str = "", until: float = 0.0) -> None:
+        """Draw other points (epoch, value), under another title where one is given.
+
+        The axis goes on to the epoch ``until`` where that is further than the last point.
+        """
         title = title or self.title
-        if points != self.points or title != self.title:
-            self.points, self.title = points, title
+        if (points, title, until) != (self.points, self.title, self._until):
+            self.points, self.title, self._until = points, title, until
             self.setAccessibleName(title)
             last = f"{points[-1][1]:.3f}" if points else ""
             self.setToolTip(f"{self.title} after epoch {points[-1][0]:g}: {last}" if points else "")
@@ -65,7 +69,7 @@ class CurveChart(QWidget):
         painter.setPen(QColor(colours.accent))
         painter.drawText(QRectF(8, 4, self.width() - 16, 18), Qt.AlignmentFlag.AlignRight, newest)
         top = self._highest or _rounded_up(max(value for _, value in self.points))
-        last = max(1.0, self.points[-1][0])
+        last = max(1.0, self.points[-1][0], self._until)
         self._draw_axes(painter, room, top, last)
         where = [
             QPointF(room.left() + room.width() * epoch / last, room.bottom() - room.height() * min(value / top, 1.0))

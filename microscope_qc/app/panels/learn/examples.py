@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from qtpy.QtCore import QRectF, QSize, QSizeF, Qt
+from qtpy.QtCore import QPointF, QRectF, QSize, QSizeF, Qt
 from qtpy.QtGui import QColor, QImage, QPainter, QPaintEvent, QPen
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from microscope_qc.app.base import theme
-from microscope_qc.app.panels.learn.boxes import GAP, draw_box, fitting_cells
+from microscope_qc.app.panels.learn.boxes import GAP, draw_box, draw_words, fitting_cells
 from microscope_qc.workflows.learning.request import ExamplePicture
 
 _LABEL = 16
@@ -73,7 +73,7 @@ class ExampleGrid(QWidget):
             painter.setPen(QPen(QColor("#ffffff"), 1.5, Qt.PenStyle.DashLine))
             painter.drawRect(box)
             said = f"{self._code(label)} {confidence:.2f}"
-            painter.drawText(QRectF(box.left(), box.bottom() - 15, 200, 14), Qt.AlignmentFlag.AlignLeft, said)
+            draw_words(painter, box.bottomLeft() + QPointF(2, -4), said, QColor("#ffffff"), within=place)
         painter.setPen(QColor(colours.quiet))
         below = QRectF(cell.left(), place.bottom() + 1, cell.width(), _LABEL)
         name = painter.fontMetrics().elidedText(picture.name, Qt.TextElideMode.ElideMiddle, int(cell.width()))

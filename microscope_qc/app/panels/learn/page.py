@@ -258,9 +258,13 @@ class LearnPage(QWidget):
 
     def _show_training(self, training: Training | None) -> None:
         curve = [] if training is None else training.curve
-        self.loss.show_points(column(curve, "loss"))
+        losses = column(curve, "loss")
+        self.loss.show_points(losses)
         classifies = training is not None and training.request.task == "classify"
-        self.score.show_points(column(curve, "f1" if classifies else "map50"), title=_F1 if classifies else _MAP50)
+        self.score.show_points(
+            column(curve, "f1" if classifies else "map50"), title=_F1 if classifies else _MAP50,
+            until=losses[-1][0] if losses else 0.0,
+        )  # fmt: skip
         for part in (self.loss, self.score):
             part.setVisible(training is not None)
         colours = {one.code: one.colour for one in self._session.classes}
