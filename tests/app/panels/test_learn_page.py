@@ -329,6 +329,7 @@ def test_one_whose_folder_is_deleted_says_so_and_is_not_offered_again(
 ) -> None:
     confirm(project, 5)
     shows(qtbot, page.train.isEnabled)
+    assert page.train.property("primary")
     press(page.train)
     shows(qtbot, lambda: page.run.running and page.loss.points)
     trainer.fails, folder = "its folder was deleted", trainer.folders[-1]
@@ -373,6 +374,7 @@ def test_a_training_that_was_interrupted_is_offered_when_the_project_is_opened(
     made.show()
     shows(qtbot, lambda: "“killed” was interrupted" in made.story.text() and made.go_on.isVisible())
     assert len(made.loss.points) == 3 and made.keep.isVisible()
+    assert made.go_on.property("primary") and not made.train.property("primary"), "it is what most will press"
     made.close_crops()
 
 

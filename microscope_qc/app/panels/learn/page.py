@@ -11,6 +11,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 from superqt import QFlowLayout
 
+from microscope_qc.app.base import theme
 from microscope_qc.app.base.refresh import Refresh
 from microscope_qc.app.base.signals import link
 from microscope_qc.app.panels.learn.curves import CurveChart, column
@@ -90,7 +91,6 @@ class LearnPage(QWidget):
     def _make(self) -> Iterator[None]:
         """Make one part after the other, what follows a project last; nothing is there to press before."""
         self.train = QPushButton("Train")
-        self.train.setProperty("primary", "true")  # before it is shown: later it would keep its looks
         self.label = QPushButton("Label defects…")
         self.pause, self.keep, self.cancel = (
             QPushButton("Pause"),
@@ -213,6 +213,7 @@ class LearnPage(QWidget):
         paused = self._waits(training) and self._session.can_write  # else it may go on elsewhere
         why_not = self.why_not()
         self.train.setText("Train" if not paused else "Train again")
+        self._show_first(self.go_on if paused else self.train)
         self.train.setVisible(not run.running)
         self.train.setEnabled(not why_not)
         self.train.setToolTip(why_not)
@@ -228,6 +229,13 @@ class LearnPage(QWidget):
         self.cancel.setText("Cancel, and lose what was learned" if self._sure else "Cancel")
         self._show_story()
         self._show_training(training)
+
+    def _show_first(self, button: QPushButton) -> None:
+        """Give the look of what is to be pressed first to one of two buttons."""
+        for one in (self.train, self.go_on):
+            if one.property("primary") != (one is button):
+                one.setProperty("primary", one is button)
+                theme.polish(one)
 
     def _waits(self, training: Training | None) -> bool:
         """Whether a training of this project was paused, failed or killed."""
