@@ -91,7 +91,6 @@ def train(
         When the data set cannot be used, or the training cannot start from ``start``.
     """
     target = _free_folder(Path(out), overwrite=overwrite)
-    remove_half_written(*(target / name for name in (CHECKPOINT_NAME, WEIGHTS_NAME, DATA_NAME)))
     begun = None if start is None else chosen_start(start, target)
     chosen = train_settings(task, network, settings, begun)
     asked = _asked(target, dataset, validation, slide_ids) | ({"keep_bad": True} if keep_bad else {})
@@ -210,6 +209,7 @@ def _free_folder(target: Path, *, overwrite: bool) -> Path:
         )
     if target.exists() and not target.is_dir():
         raise InputError(f"{target} is a file.", hint="Choose a folder for the model.")
+    remove_half_written(*(target / name for name in (CHECKPOINT_NAME, WEIGHTS_NAME, DATA_NAME)))
     return target
 
 
