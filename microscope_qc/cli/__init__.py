@@ -60,6 +60,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "Models": {
         "detect": ("detection", "find defects on a project's slides; what was interrupted continues"),
         "batch": ("detection", "the same on all slides of projects, by several processes or machines"),
+        "watch": ("watching", "new slides of a folder are added to a project, scanned and reported"),
         "mask": ("masks", "where detections scan a slide: as a picture, and from one"),
         "compare": ("detection", "what two detections of a slide both found, and what only one did"),
         "models": ("models", "the models at hand: list, compare, put in use, export and import them"),
