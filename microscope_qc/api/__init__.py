@@ -5,7 +5,7 @@ What is listed in ``__all__`` is stable: it changes with a warning, one version 
 """
 
 from microscope_qc.api.compositions import classify_edx, compositions, import_edx, link_edx
-from microscope_qc.api.models import detect, embed, evaluate, learn, train
+from microscope_qc.api.models import detect, embed, evaluate, learn, train, unusual
 from microscope_qc.api.numbers import (
     areas_searched,
     compare_batches,
@@ -47,6 +47,7 @@ __all__ = [
     "severity",
     "statistics",
     "train",
+    "unusual",
     "verdicts",
     "where",
-]  # fmt: skip
+]

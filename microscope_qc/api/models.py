@@ -69,6 +69,69 @@ def detect(
     return pd.DataFrame(rows, columns=columns)
 
 
+def unusual(
+    project: Path | str,
+    *,
+    slides: Sequence[str] | None = None,
+    good: Sequence[str] = (),
+    device: str = "auto",
+    fresh: bool = False,
+    on_progress: OnProgress = None,
+) -> pandas.DataFrame:
+    """Find what is unlike the rest of slides, without labels, as the command ``unusual`` does.
+
+    Parameters
+    ----------
+    slides
+        Names of slides; None takes all.
+    good
+        Slides to learn from, instead of each itself.
+    device
+        ``auto``, ``cpu`` or ``cuda:0``.
+    fresh
+        Learn and look again instead of continuing.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row for each finding, the most unusual of a slide first: ``slide``, ``finding``, ``y0``, ``x0``, ``y1``,
+        ``x1`` in full-resolution pixels, ``confidence``, ``p`` (share of normal places that are as far from what is
+        usual), ``area_um2`` (missing without a pixel size), and ``state``.
+
+    Raises
+    ------
+    InputError
+        When the project is open for reading only.
+    ModelError
+        When there is too little to learn from, or a slide could not be done.
+    """
+    import pandas as pd
+
+    from microscope_qc.core.boxes import ReviewState
+    from microscope_qc.workflows.review.severity import ANOMALY
+    from microscope_qc.workflows.unusual.describing import AREA
+    from microscope_qc.workflows.unusual.finding import find_unusual_on
+
+    with Project.open(project) as opened:
+        names = [slide.name for slide in opened.slides] if slides is None else slides
+        numbers, learned = ([opened.slides.named(name).id for name in some] for some in (names, good))
+        job = find_unusual_on(opened, numbers, good=learned, device=device, fresh=fresh)
+        done, left_out = run_job(job, on_progress)
+        if left_out:
+            raise left_out[0].error
+        rows: list[list[Any]] = []
+        for slide, one in done:
+            found = opened.opinions.findings_of_run(one.detection.run_id)
+            about = opened.attributes.of_boxes(slide.id, found["id"])
+            for row in found[found["confidence"].argsort()[::-1]]:
+                known = about.get(int(row["id"]), {})
+                place = [float(row[name]) for name in ("y0", "x0", "y1", "x1", "confidence")]
+                state = ReviewState(int(row["state"])).word
+                rows.append([slide.name, int(row["id"]), *place, known.get(ANOMALY), known.get(AREA), state])
+    columns = ["slide", "finding", "y0", "x0", "y1", "x1", "confidence", "p", "area_um2", "state"]
+    return pd.DataFrame(rows, columns=columns)
+
+
 def train(
     *data: Path | str,
     out: Path | str,

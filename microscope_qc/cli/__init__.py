@@ -59,6 +59,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Models": {
         "detect": ("detection", "find defects on a project's slides; what was interrupted continues"),
+        "unusual": ("unusual", "find what is unlike the rest of a slide, without any label"),
         "batch": ("detection", "the same on all slides of projects, by several processes or machines"),
         "watch": ("watching", "new slides of a folder are added to a project, scanned and reported"),
         "mask": ("masks", "where detections scan a slide: as a picture, and from one"),

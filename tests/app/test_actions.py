@@ -35,7 +35,7 @@ SINCE = {
     "view.areas",
     "areas.open",
 }
-SINCE |= {"review.severity"}
+SINCE |= {"review.severity", "detect.unusual"}
 SINCE |= {"area.draw", "area.next", "area.searched"}
 SINCE |= {"plane.next", "plane.previous", "channel.next", "channel.previous", "channel.all"}
 SINCE |= {"file.open_folder", "file.add_folder"}
@@ -65,7 +65,7 @@ LAYOUT = {
     "View/Theme": "system light dark",
     "Slide": "pixel_size info rename folder accept locate convert - next previous"
     " - fields names_fields import_fields export_fields - remove",
-    "Detect": "open",
+    "Detect": "open unusual",
     "Review": "confirm reject unreview choose similar explain composition severity - next previous note Work over Class"
     " - area slide view - draw next searched - open",
     "Review/Work over": "slide selected all",

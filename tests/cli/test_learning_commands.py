@@ -24,7 +24,7 @@ def test_networks_are_listed_by_task_with_what_can_be_trained(capsys: pytest.Cap
     published = next(entry for entry in found["detect"] if entry["name"] == "faster-rcnn-resnet50")
     assert published["settings"]["proposals"] == 300 and published["training"]["learning_rate"] == 5e-4
     defaults = [entry["name"] for entries in found.values() for entry in entries if entry["default"]]
-    assert defaults == ["lite0", "lite0-classifier"]
+    assert defaults == ["lite0", "lite0-classifier", "memory"]
     assert all(entry["trainable"] for entry in found["classify"])
     assert main(["models", "--networks"]) == 0
     text = capsys.readouterr().out
@@ -35,8 +35,13 @@ def test_networks_are_listed_by_task_with_what_can_be_trained(capsys: pytest.Cap
 def test_train_offers_only_what_can_be_trained(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["train", "--help"]) == 0
     text = capsys.readouterr().out
-    assert "--task {detect,classify}" in text and "{lite0,ssd,ssd-tiny,faster-rcnn-resnet50" in text
-    for wrong in (["--task", "segment"], ["--task", "anomaly"], ["--network", "resnet18"], ["--network", "yolo"]):
+    assert "--task {detect,classify,anomaly}" in text and "{lite0,ssd,ssd-tiny,faster-rcnn-resnet50" in text
+    for wrong in (
+        ["--task", "segment"],
+        ["--network", "autoencoder"],
+        ["--network", "resnet18"],
+        ["--network", "yolo"],
+    ):
         assert main(["train", str(tmp_path), "--out", str(tmp_path / "m"), *wrong]) == 2
         said = capsys.readouterr().err
         assert wrong[1] in said and said.count("\n") == 1

@@ -169,6 +169,7 @@ ARCHITECTURES: Registry[Architecture[Any]] = Registry(
         "inception-v3": f"{_HERE}.window_classifier.architecture:INCEPTION_V3",
         "glcm-svm": f"{_HERE}.texture.architecture:GLCM_SVM",
         "lbp-boosting": f"{_HERE}.texture.architecture:LBP_BOOSTING",
+        "memory": f"{_HERE}.memory.architecture:MEMORY",
         "autoencoder": f"{_HERE}.autoencoder.architecture:AUTOENCODER",
     },
     what="network",

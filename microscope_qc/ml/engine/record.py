@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from microscope_qc.core.geometry import TileGrid
+from microscope_qc.core.geometry import Region, TileGrid
 from microscope_qc.ml.engine.pipeline import Pipeline, TileRecord
 from microscope_qc.ml.tasks.base import CellGrid
 from microscope_qc.ml.tiling import own_part
@@ -79,7 +79,7 @@ class _Maps:
     def __init__(self, folder: Path, pipeline: Pipeline) -> None:
         task = pipeline.task
         self._grid, self._scale = pipeline.grid, pipeline.scale
-        self._cells, self._label_cells = task.heat, task.labels
+        self._cells, self._label_cells, self._seams = task.heat, task.labels, task.seams
         classes = tuple(task.card.classes)
         self._heat = None if task.heat is None else HeatMap.create(folder, self._card(task.heat, classes))
         self._labels = None if task.labels is None else LabelMap.create(folder, self._card(task.labels, classes))
@@ -102,7 +102,11 @@ class _Maps:
             return
         if self._heat is not None and self._cells is not None and record.heat is not None:
             start, step = self._on_slide(self._cells.start_px), self._on_slide(self._cells.cell_px)
-            self._heat.add(record.frame, np.asarray(record.heat), start_px=start, step_px=step)
+            heat = np.asarray(record.heat)
+            if self._seams:
+                own = own_part(self._grid[record.index], self._grid, share=0.5)
+                heat, start = own_cells(heat, record.frame, own, start_px=start, step_px=step)
+            self._heat.add(record.frame, heat, start_px=start, step_px=step)
         if self._labels is not None and self._label_cells is not None and record.labels is not None:
             start, step = self._on_slide(self._label_cells.start_px), self._on_slide(self._label_cells.cell_px)
             own = own_part(self._grid[record.index], self._grid, share=0.5)
@@ -113,3 +117,30 @@ class _Maps:
         for written in (self._heat, self._labels):
             if written is not None:
                 written.flush()
+
+
+def own_cells(
+    heat: np.ndarray, frame: Region, own: tuple[float, float, float, float], *, start_px: Pair, step_px: Pair
+) -> tuple[np.ndarray, Pair]:
+    """The cells of a tile with their middle in its own part, and where the first of them starts in the tile.
+
+    Near its borders a tile knows less of what surrounds a place than its neighbour does.
+
+    Parameters
+    ----------
+    heat : ndarray, (classes, rows, columns)
+    own
+        y0, x0, y1, x1 in full-resolution pixels, as ``frame``.
+    start_px, step_px
+        First cell's corner in the tile, and size of its cells (y, x).
+    """
+    kept, start = [], []
+    for axis, corner in enumerate((frame.y0, frame.x0)):
+        middle = corner + start_px[axis] + step_px[axis] * (np.arange(heat.shape[axis + 1]) + 0.5)
+        # a cell may reach beyond the slide with its middle: its tile is the only one that has it
+        first = int(np.searchsorted(middle, own[axis])) if own[axis] > corner else 0
+        last = (frame.y1, frame.x1)[axis]
+        end = int(np.searchsorted(middle, own[axis + 2])) if own[axis + 2] < last else heat.shape[axis + 1]
+        kept.append(slice(first, end))
+        start.append(start_px[axis] + first * step_px[axis])
+    return heat[:, kept[0], kept[1]], (start[0], start[1])

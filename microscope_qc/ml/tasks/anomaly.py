@@ -5,6 +5,9 @@ from __future__ import annotations
 from microscope_qc.ml.cards import ModelCard
 from microscope_qc.ml.tasks.classify import WindowScores, check_windows
 
+ODD, ODD_NAME = "ODD", "Unlike the rest"
+"""Class of what a model finds that knows only what is normal."""
+
 
 class AnomalyDetection(WindowScores):
     """Scores of windows, a map of them, and boxes around anomalies."""

@@ -91,6 +91,8 @@ def train_network(
         start.require_fitting(settings)
     task = TASKS.get(architecture(settings.network).task)
     needs_boxes = task.learns_from_boxes
+    if not dataset.images:
+        raise ModelError("There is no picture to learn from.", hint="Choose pictures that show the material.")
     if needs_boxes and not task.examples(dataset):
         raise ModelError("The data set has no boxes.", hint="Draw some first.")
     if validation is None:

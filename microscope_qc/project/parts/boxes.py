@@ -265,6 +265,13 @@ class Boxes:
         slide_of_all = filled[0] if len(filled) == 1 else None
         return store.prepare(title, deltas, slide_id=slide_of_all, size=sum(map(len, ids_of.values()))), ids_of
 
+    def describing(
+        self, slide_id: int, attributes: Mapping[int, Mapping[str, Any]], outlines: Mapping[int, Outline]
+    ) -> list[Delta]:
+        """Deltas that set attributes and first outlines of boxes of a slide, by box id."""
+        shapes = {number: outline.to_json() for number, outline in outlines.items()}
+        return [*self._attributes.changing(slide_id, attributes), *self._outlines.adding(slide_id, shapes)]
+
     def duplicate(
         self, ids: Ids, *, dy_px: float, dx_px: float, slide_id: int | None = None, title: str = ""
     ) -> np.ndarray:

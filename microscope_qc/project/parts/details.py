@@ -95,6 +95,15 @@ class Attributes(_Details):
         known = {number: fields_from_json(text) for number, text in texts}
         return {number: values[attribute] for number, values in known.items() if attribute in values}
 
+    def changing(self, slide_id: int, changes: Mapping[int, Mapping[str, Any]]) -> Iterator[Delta]:
+        """Deltas that set attributes of boxes of a slide, by box id; see :meth:`edit`."""
+        known = self.stored(slide_id)
+        new: dict[int, str | None] = {}
+        for number, values in changes.items():
+            merged = {**json.loads(known.get(number, "{}")), **values}
+            new[number] = attributes_to_json({key: value for key, value in merged.items() if value is not None})
+        yield from self._changed(slide_id, known, new)
+
     def edit(self, ids: Ids, changes: Mapping[str, Any], *, title: str = "") -> None:
         """Set attributes of boxes, each to a JSON value; None removes an attribute.
 
@@ -107,12 +116,7 @@ class Attributes(_Details):
         wanted = np.unique(np.asarray(ids, np.int64))
         deltas: list[Delta] = []
         for slide_id, places in self._tables.by_slide(wanted):
-            known = self.stored(slide_id)
-            new: dict[int, str | None] = {}
-            for number in wanted[places].tolist():
-                merged = {**json.loads(known.get(number, "{}")), **changes}
-                new[number] = attributes_to_json({key: value for key, value in merged.items() if value is not None})
-            deltas += self._changed(slide_id, known, new)
+            deltas += self.changing(slide_id, dict.fromkeys(wanted[places].tolist(), changes))
         names = ", ".join(str(key) for key in changes)
         default = f"Set {names} of {'a box' if len(wanted) == 1 else f'{len(wanted)} boxes'}"
         self._store.commit(title or default[:200], deltas, slide_id=_only_slide(deltas))

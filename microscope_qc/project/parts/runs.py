@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from sqlalchemy import select, update
@@ -14,6 +15,7 @@ from sqlalchemy import select, update
 from microscope_qc.core.arrays import Ints
 from microscope_qc.core.boxes import FindingFlag, has_flag, is_claimed
 from microscope_qc.core.errors import InputError
+from microscope_qc.core.outline import Outline
 from microscope_qc.core.wording import count_text, plural, things
 from microscope_qc.project import log, schema
 from microscope_qc.project.commands import CarryOut, at_once
@@ -120,6 +122,24 @@ class Runs(RecordPart[RunRecord]):
         if np.isnan(rows["confidence"]).any():
             raise InputError("What a model finds has a confidence.")
         return self._opinions.take(run_id, rows)
+
+    def describe_findings(
+        self, run_id: int, attributes: Mapping[int, Mapping[str, Any]], outlines: Mapping[int, Outline]
+    ) -> None:
+        """Store what a run says of findings besides their boxes, by number; like these it is not undone.
+
+        Parameters
+        ----------
+        outlines
+            Of findings that have none.
+        """
+        self._store.require_writable()
+        deltas = self._boxes.describing(self.by_id(run_id).slide_id, attributes, outlines)
+        if deltas:
+            with self._store.database.begin() as connection:
+                for delta in deltas:
+                    delta.apply(connection)
+            self._store.follow(deltas, None)
 
     def classes_of(self, run_id: int) -> dict[int, int]:
         """Return the class of each label of a run's model; a label whose class was deleted has none."""

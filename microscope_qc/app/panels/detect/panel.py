@@ -31,7 +31,7 @@ from microscope_qc.app.panels.detect.progress import DetectProgress
 from microscope_qc.app.panels.detect.run_menu import RunMenu
 from microscope_qc.app.panels.detect.runs import RunList
 from microscope_qc.app.session.session import Session
-from microscope_qc.app.widgets.parts import column_of, heading, note, scrolled
+from microscope_qc.app.widgets.parts import column_of, heading, note, scrolled, sentence
 from microscope_qc.app.widgets.scope_switch import ScopeSwitch
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import Job
@@ -44,6 +44,9 @@ if TYPE_CHECKING:
 
 VIEW_MS = 150
 START_WORDS = ("Start", "Continue", "Detect again")
+UNUSUAL_TIP = (
+    "Learns from this slide what is normal, without a label, and shows the rest in the gallery, the most unusual first"
+)
 
 Detect = Callable[..., Job[Any]]
 
@@ -66,6 +69,12 @@ def _detect_many(*arguments: Any, **options: Any) -> Job[Any]:
     return detect_many(*arguments, wait_s=0.0, **options)
 
 
+def _find_unusual(*arguments: Any, **options: Any) -> Job[Any]:
+    from microscope_qc.workflows.unusual.finding import find_unusual
+
+    return find_unusual(*arguments, wait_s=0.0, **options)
+
+
 class DetectDock(QWidget):
     """Starts, watches, stops and continues detections.
 
@@ -73,9 +82,9 @@ class DetectDock(QWidget):
     ----------
     viewport
         Returns the rectangle y0, x0, y1, x1 of the slide that is on screen, in full-resolution pixels.
-    detect, detect_many, resume, models, load_model, choose_folder
-        Replace ``workflows.detect.detect``, ``detect_many`` and ``resume``, ``ml.models.list_models``,
-        ``ml.models.load_card`` and the folder dialog in tests.
+    detect, detect_many, resume, find_unusual, models, load_model, choose_folder
+        Replace ``workflows.detect.detect``, ``detect_many`` and ``resume``, ``workflows.unusual.finding.find_unusual``,
+        ``ml.models.list_models``, ``ml.models.load_card`` and the folder dialog in tests.
     """
 
     detect_started = Signal()
@@ -90,6 +99,7 @@ class DetectDock(QWidget):
         detect: Detect | None = None,
         detect_many: Detect | None = None,
         resume: Detect | None = None,
+        find_unusual: Detect | None = None,
         models: Models = installed_models,
         load_model: LoadModel = load_model,
         choose_folder: ChooseFolder = choose_folder,
@@ -101,6 +111,7 @@ class DetectDock(QWidget):
         self._detect = detect or partial(_detect, children=jobs.detector)
         self._detect_many = detect_many or partial(_detect_many, children=jobs.detector)
         self._resume = resume or partial(_resume, children=jobs.detector)
+        self._find_unusual = find_unusual or partial(_find_unusual, children=jobs.detector)
         self.scope = ScopeSwitch(session)
         self.models = ModelChooser(session, models=models, load=load_model, ask_folder=choose_folder)
         self.area = AreaSection(session, jobs, lambda: self.models.card, viewport=viewport)
@@ -110,6 +121,7 @@ class DetectDock(QWidget):
         self.story = self.progress.story
         self.start = QPushButton(START_WORDS[0])
         self.start_over = QPushButton("Start over")
+        self.unusual, self.about_unusual = QPushButton("Find what is unusual"), sentence()
         self.stop = QPushButton("Stop")
         self.runs = RunList(session)
         self.run_menu = RunMenu(session, self.runs)
@@ -139,6 +151,8 @@ class DetectDock(QWidget):
         self.start.clicked.connect(self._on_start_clicked)
         self.start_over.clicked.connect(lambda: self.begin(fresh=True))
         self.start_over.setToolTip("Does not continue the interrupted detection of the same model and area")
+        self.unusual.clicked.connect(self.find_unusual)
+        self.about_unusual.hide()
         self.stop.clicked.connect(self.cancel)
         self.progress.began.connect(self._on_began)
         self.progress.advanced.connect(self._on_progress)
@@ -158,8 +172,8 @@ class DetectDock(QWidget):
         for part in (self.run_menu.button, self.continue_run, self.past_area):
             below.addWidget(part)
         content = column_of(
-            self.scope, heading("Model"), self.models, 6, heading("Area"), self.area, self.looks_at, self.pixel_row, 6,
-            heading("Detections on this slide"),
+            self.scope, heading("Model"), self.models, 6, self.unusual, self.about_unusual, 6, heading("Area"),
+            self.area, self.looks_at, self.pixel_row, 6, heading("Detections on this slide"),
         )  # fmt: skip
         content.addWidget(self.runs, 1)
         content.addWidget(note("The check box shows and hides what only this detection found; what you judged stays."))
@@ -219,6 +233,9 @@ class DetectDock(QWidget):
         tip = "Hides the findings of the previous detection; its check box shows them again" if finished else tip
         self.start.setToolTip(why_not or tip)
         self.start.setVisible(not self.running)
+        why_not_unusual = self.why_not_unusual()
+        self.unusual.setEnabled(not why_not_unusual)
+        self.unusual.setToolTip(why_not_unusual or UNUSUAL_TIP)
         self.start_over.setVisible(left and not self.running)
         self.start_over.setEnabled(not why_not)
         selected = self.runs.selected_run()  # the list sent its signal before the detection ended
@@ -248,6 +265,17 @@ class DetectDock(QWidget):
             if self.plane.opening:
                 return "The slide is being opened."
         return "A detection is running." if self.running else self.area.why_not()
+
+    def why_not_unusual(self) -> str:
+        """Why it cannot be looked for what is unusual on the slide on screen; "" if it can."""
+        slide = self._session.slide
+        if slide is None:
+            return "Open a slide first."
+        if not self._session.can_write:
+            return "This project is open for reading only."
+        if slide.missing:
+            return "The slide file was moved away."
+        return "A detection is running." if self.running else ""
 
     def _before(self) -> tuple[bool, bool]:
         """Whether the chosen detection of the slide on screen is finished, and whether it was interrupted."""
@@ -320,6 +348,26 @@ class DetectDock(QWidget):
             ),
             f"Detecting on {things(len(slides), 'slide')}",
             pace_key=speed_key(card),
+        )  # fmt: skip
+
+    def find_unusual(self) -> None:
+        """Learn what is normal on the slide on screen, and look for the rest (or continue with that)."""
+        slide, project = self._session.slide, self._session.project
+        if self.why_not_unusual() or slide is None:
+            return
+        from microscope_qc.workflows.unusual.finding import WARNING
+
+        self.area.finish_changing()
+        self.area.masks.save()
+        self.about_unusual.setText(WARNING)
+        self.about_unusual.show()
+        self.progress.run(
+            lambda: self._find_unusual(
+                project, slide.id, first=self.area.in_view(),
+                tell=lambda said: self.about_unusual.setText(f"{said} {WARNING}"),
+            ),
+            f"Finding what is unusual on {slide.name}",
+            pace_key="unusual",
         )  # fmt: skip
 
     def go_on(self, run: RunRecord) -> None:

@@ -1,0 +1,1 @@
+"""Finding what nobody labelled: learning what is normal on a slide, and pointing at the rest."""
