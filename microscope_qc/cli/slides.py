@@ -18,7 +18,8 @@ from microscope_qc.core.numbers import short_text
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the commands about slide files."""
     info = subparsers.add_parser(
-        "info", description="Say what a slide file holds: format, scenes, size, levels, channels, pixel size, stage."
+        "info",
+        description="Say what a slide or a volume holds: format, size, levels, channels, pixel size, stage.",
     )
     info.add_argument("slide", type=Path, metavar="SLIDE")
     info.add_argument("--json", action="store_true", help="print one JSON document")
@@ -84,7 +85,12 @@ def parse_size(text: str) -> tuple[int, int]:
 def _info(args: argparse.Namespace) -> int:
     from microscope_qc.cli.progress import print_json
     from microscope_qc.slides.info import describe_slide
+    from microscope_qc.slides.volumes.opening import is_volume_only, volume_info
 
+    if is_volume_only(args.slide):
+        found = volume_info(args.slide)
+        print_json(found) if args.json else print(_describe_volume(args.slide.name, found))
+        return 0
     document, notes = describe_slide(args.slide)
     if args.json:
         print_json(document)
@@ -94,6 +100,20 @@ def _info(args: argparse.Namespace) -> int:
         print(_describe(scene, several=len(document["scenes"]) > 1))
         print("".join(f"  note      {line}\n" for line in lines), end="")
     return 0
+
+
+def _describe_volume(name: str, found: dict[str, Any]) -> str:
+    from microscope_qc.slides.volumes.volume import shape_words, voxel_words
+
+    volume = found["volume"]
+    return "\n".join(
+        [
+            f"{name}: {found['format']}",
+            f"a volume of {shape_words(volume['shape'])} voxels, {volume['dtype']}",
+            f"  voxel     {voxel_words(volume['voxel_um'])} ({volume['voxel_source']})",
+            *(f"  note      {line}" for line in volume["notes"]),
+        ]
+    )
 
 
 def _describe(scene: dict[str, Any], *, several: bool) -> str:

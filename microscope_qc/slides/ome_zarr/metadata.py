@@ -41,6 +41,7 @@ class MultiscaleImage:
     omero: tuple[Mapping[str, Any], ...] = ()
     own: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    voxel_um: tuple[float, float, float] | None = None
 
     @property
     def complete(self) -> bool:
@@ -265,14 +266,17 @@ def _image(root: Path, folder: Path, attributes: Mapping[str, Any], name: str) -
     if isinstance(filled, list) and filled:
         # stored by this program's writer when parts of the source slide could not be read
         notes += (f"{things(len(filled), 'damaged place')} of its source, filled with background",)
+    pixel = _sizes_um("yx", axes, units, datasets[0], first)
+    voxel = _sizes_um("zyx", axes, units, datasets[0], first) if "z" in axes else None
     return MultiscaleImage(
         name=name or str(first.get("name") or ""),
         axes=axes,
         level_folders=folders,
-        pixel_size_um=_pixel_size(axes, units, datasets[0], first),
+        pixel_size_um=None if pixel is None else (pixel[0], pixel[1]),
         omero=tuple(_dicts(omero.get("channels")) if isinstance(omero, dict) else ()),
         own=own if isinstance(own, dict) else {},
         notes=notes,
+        voxel_um=None if voxel is None else (voxel[0], voxel[1], voxel[2]),
     )
 
 
@@ -287,9 +291,14 @@ def _axes(axes: Any) -> tuple[tuple[str, ...], tuple[str | None, ...]]:
     return tuple(names), tuple(unit if isinstance(unit, str) else None for unit in units)
 
 
-def _pixel_size(
-    axes: tuple[str, ...], units: tuple[str | None, ...], dataset: dict[str, Any], multiscale: dict[str, Any]
-) -> tuple[float, float] | None:
+def _sizes_um(
+    wanted: str,
+    axes: tuple[str, ...],
+    units: tuple[str | None, ...],
+    dataset: dict[str, Any],
+    multiscale: dict[str, Any],
+) -> list[float] | None:
+    """The distance of pixels along each wanted axis; None where one of them is not known."""
     scales = np.ones(len(axes))
     for holder in (dataset, multiscale):
         for transform in _dicts(holder.get("coordinateTransformations")):
@@ -300,13 +309,13 @@ def _pixel_size(
                 return None
             scales = scales * scale
     sizes = []
-    for axis in ("y", "x"):
+    for axis in wanted:
         i = axes.index(axis)
         size = usable_size(float(scales[i]) * MICROMETRES.get((units[i] or "").lower(), np.nan))
         if size is None:
             return None
         sizes.append(size)
-    return sizes[0], sizes[1]
+    return sizes
 
 
 def _is_colour(digits: str) -> bool:

@@ -44,7 +44,7 @@ def open_ome_zarr(path: Path) -> Slide:
 def _scene(path: Path, image: MultiscaleImage) -> OmeZarrMosaic:
     arrays = []
     for folder in image.level_folders:
-        array = _open_array(path, folder, complete=image.complete)
+        array = open_array(path, folder, complete=image.complete)
         if len(array.shape) != len(image.axes):
             raise SlideError(
                 f"{path.name} says it has the axes {', '.join(image.axes)}, but its pixels have {len(array.shape)}.",
@@ -68,7 +68,7 @@ class OmeZarrMosaic(Mosaic):
         sizes = dict(zip(image.axes, self._arrays[0].shape, strict=True))
         if any(size == 0 for size in sizes.values()):
             raise SlideError(f"{path.name} has no pixels.", hint="Export it again.")
-        dtype = _numpy_dtype(self._arrays[0])
+        dtype = numpy_dtype(self._arrays[0])
         if dtype.kind not in "biuf":
             raise SlideError(f"{path.name} has pixels of the type {dtype.name}, which is not supported.")
         rgb, channels = image.channels(sizes.get("c", 1), dtype)
@@ -168,13 +168,13 @@ def _piece(array: StoredArray, y_axis: int, x_axis: int) -> tuple[int, int]:
     return int(sizes[y_axis]), int(sizes[x_axis])
 
 
-def _numpy_dtype(array: StoredArray) -> np.dtype:
+def numpy_dtype(array: StoredArray) -> np.dtype:
     import tensorstore as ts
 
     return np.dtype(array.dtype.numpy_dtype if isinstance(array, ts.TensorStore) else array.dtype)
 
 
-def _open_array(path: Path, folder: Path, *, complete: bool) -> StoredArray:
+def open_array(path: Path, folder: Path, *, complete: bool) -> StoredArray:
     """Open with tensorstore, or with zarr-python for codecs that tensorstore does not support.
 
     ``complete`` means that every chunk was stored, so that a missing one has been lost.
