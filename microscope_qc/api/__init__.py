@@ -20,6 +20,7 @@ from microscope_qc.api.numbers import (
 from microscope_qc.api.projects import OpenProject, export, new_project, open_project
 from microscope_qc.api.slides import LazySlide, open_slide
 from microscope_qc.api.stage import fit_stage
+from microscope_qc.api.volumes import particles, structure
 from microscope_qc.workflows.results.report import report_of as report
 
 __all__ = [
@@ -41,11 +42,13 @@ __all__ = [
     "new_project",
     "open_project",
     "open_slide",
+    "particles",
     "plot",
     "process_control",
     "report",
     "severity",
     "statistics",
+    "structure",
     "train",
     "unusual",
     "verdicts",

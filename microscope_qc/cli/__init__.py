@@ -35,7 +35,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "Slides": {
         "info": ("slides", "what a slide file holds: size, channels, pixel size, levels"),
         "convert": ("slides", "copy a slide into an OME-Zarr pyramid"),
-        "synth": ("slides", "draw a synthetic cross-section with known defects"),
+        "synth": ("slides", "draw a synthetic cross-section with known defects, or a volume of particles"),
     },
     "Projects": {
         "new": ("project", "make a project from slides"),
@@ -81,6 +81,10 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
             "datasets",
             "cut training pictures; what a data set holds; what is kept for tests",
         ),
+    },
+    "Volumes": {
+        "particles": ("volumes", "label and measure the particles of a volume: sizes, shapes, surface, flawed share"),
+        "structure": ("volumes", "phases of a segmented volume: shares, specific surface, tortuosity"),
     },
     "Results": {
         "severity": ("severity", "how severe findings are, of what that is made, and the profile behind it"),

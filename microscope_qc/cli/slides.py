@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from microscope_qc.cli.parts import whole_number
+from microscope_qc.cli.parts import count, number, whole_number
 from microscope_qc.cli.planes import add_plane_options, plane_choice
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.numbers import short_text
@@ -56,11 +56,14 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="its truth lies beside it as OUT.truth.json; OUT.virtual.json instead makes an electrode of any size "
         "that takes no space, is computed where it is read and has no truth file",
     )
-    synth.add_argument("--size", default="8192", metavar="N | HxW", help="pixels (default 8192)")
+    synth.add_argument("--size", metavar="N | HxW", help="pixels (default 8192), or voxels of a side")
     synth.add_argument("--seed", type=whole_number, default=0, metavar="N", help="same number, same slide (default 0)")
     synth.add_argument(
         "--defects", type=whole_number, metavar="N", help="default 150 on 8192 x 8192, scaled by the area"
     )
+    synth.add_argument("--volume", action="store_true", help="particles as a volume of N x N x N voxels (default 256)")
+    synth.add_argument("--particles", type=count, metavar="N", help="of a volume: about how many")
+    synth.add_argument("--cracked", type=number, metavar="SHARE", help="of a volume: share of them (default 0.3)")
     synth.add_argument("--json", action="store_true", help="print one JSON document")
     synth.set_defaults(handler=_synth)
 
@@ -211,10 +214,30 @@ def _synth(args: argparse.Namespace) -> int:
     from microscope_qc.cli.progress import print_json, run
     from microscope_qc.workflows.samples.synth import make, written_by
 
-    shape = parse_size(args.size)
+    if args.volume:
+        written = _draw_volume(args)
+        print_json({"written": written}) if args.json else print("\n".join(map(str, written)))
+        return 0
+    if args.particles is not None or args.cracked is not None:
+        raise InputError("Only a volume has so many particles, or so many cracked.", hint="Add --volume.")
+    shape = parse_size(args.size or "8192")
     out = run(make(args.kind, args.out, shape=shape, seed=args.seed, defects=args.defects), args)
     if args.json:
         print_json({"written": written_by(out)})
     else:
         print("\n".join(str(path) for path in written_by(out)))
     return 0
+
+
+def _draw_volume(args: argparse.Namespace) -> list[Path]:
+    from microscope_qc.cli.progress import run
+    from microscope_qc.workflows.volumes.drawing import draw_volume
+
+    if args.kind != "particles" or args.defects is not None:
+        raise InputError("Only particles are drawn as a volume, with a share of cracked ones.", hint="See --cracked.")
+    height, width = parse_size(args.size or "256")
+    if height != width:
+        raise InputError("A synthetic volume is a cube.", hint="Give one number as its size.")
+    cracked = 0.3 if args.cracked is None else args.cracked
+    shape = (height, height, height)
+    return run(draw_volume(args.out, shape, seed=args.seed, particles=args.particles, cracked=cracked), args)
