@@ -63,6 +63,7 @@ class SessionState:
     registrations_changed: ClassVar[Signal] = Signal()
     measurements_changed: ClassVar[Signal] = Signal()  # of EDX, or the findings that they belong to
     model_in_use_changed: ClassVar[Signal] = Signal()
+    models_changed: ClassVar[Signal] = Signal()  # there are others, or they are called otherwise
     standards_changed: ClassVar[Signal] = Signal()  # profile of severity, limits of charts, events on them
     history_changed: ClassVar[Signal] = Signal()
     saved_filters_changed: ClassVar[Signal] = Signal()

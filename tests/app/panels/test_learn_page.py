@@ -15,7 +15,8 @@ import pytest
 from comparison_toys import comparison, keep
 from learning_toys import untrained_classifier, untrained_model
 from panels_support import PIXEL_UM, write_picture
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QPointF, Qt
+from qtpy.QtGui import QImage
 from qtpy.QtTest import QTest
 
 from microscope_qc.app.base.settings import AppSettings
@@ -26,7 +27,7 @@ from microscope_qc.core.jobs import Job, Progress, TimedProgress
 from microscope_qc.ml.cards import WEIGHTS_NAME, ModelCard, write_card
 from microscope_qc.project.scenes import read_facts
 from microscope_qc.workflows.learning.following import TrainingFailed
-from microscope_qc.workflows.learning.request import is_to_end, read_request
+from microscope_qc.workflows.learning.request import ExamplePicture, is_to_end, read_request
 from microscope_qc.workflows.learning.supply import Supply, outcome
 
 LEFT = Qt.MouseButton.LeftButton
@@ -178,7 +179,7 @@ def test_slides_out_of_focus_are_named_and_can_be_kept(
 
 
 def test_a_training_is_started_watched_paused_continued_and_used(
-    page: Any, project: Any, qtbot: Any, trainer: Trainer
+    page: Any, project: Any, session: Any, qtbot: Any, trainer: Trainer
 ) -> None:
     confirm(project, 6)
     shows(qtbot, page.train.isEnabled)
@@ -202,12 +203,35 @@ def test_a_training_is_started_watched_paused_continued_and_used(
     press(page.go_on)
     shows(qtbot, lambda: len(trainer.folders) == 2 and page.run.running and trainer.begun.is_set())
     shows(qtbot, page.keep.isVisible)
+    told: list[int] = []
+    session.models_changed.connect(lambda: told.append(1))
     press(page.keep)
     shows(qtbot, lambda: not page.run.running and page.verdict.use.isVisible())
+    assert told == [1], "lists of models follow"
     assert "score (mAP50) 0.71 (95 %: 0.60 to 0.80)" in page.result.text() and "31 defects" in page.result.text()
     with qtbot.waitSignal(page.model_used):
         press(page.verdict.use)
     assert project.models.argument == str(folder)
+
+
+def test_what_is_found_is_named_inside_the_picture_and_words_do_not_cover_each_other(
+    qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from microscope_qc.app.panels.learn import examples
+
+    drawn: list[tuple[str, QPointF]] = []
+    monkeypatch.setattr(examples, "draw_words", lambda painter, place, words, colour: drawn.append((words, place)))
+    found = [[10.0, 90.0, 60.0, 99.0, 0, 0.9], [12.0, 91.0, 61.0, 99.0, 0, 0.5], [10.0, 2.0, 30.0, 20.0, 0, 0.4]]
+    picture = ExamplePicture(Path("0.jpg"), "S1", [], found)
+    grid = examples.ExampleGrid()
+    qtbot.addWidget(grid)
+    grid.resize(220, 240)
+    grid.show_examples([examples.ShownExample(picture, QImage(100, 100, QImage.Format.Format_RGB32))], ["pitted"], {})
+    grid.grab()
+    assert [words for words, _ in drawn] == ["pitted 0.90", "pitted 0.40"], "the less confident one there is not named"
+    (cell,) = grid.cells()
+    wide = grid.fontMetrics().horizontalAdvance("pitted 0.90")
+    assert all(cell.left() <= place.x() <= cell.right() - wide for _, place in drawn)
 
 
 def start_choices(page: Any) -> list[str]:

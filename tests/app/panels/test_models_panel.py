@@ -125,6 +125,22 @@ def test_a_model_in_use_that_was_deleted_is_named_and_no_other_takes_its_place(
     assert chooser.argument == "li-ion", "what was chosen stays"
 
 
+def test_models_that_come_and_go_are_so_in_the_detect_panel_at_once(
+    qtbot: Any, panel: ModelsPanel, session: Any, toy: Path
+) -> None:
+    from microscope_qc.app.panels.detect.models import ModelChooser
+
+    chooser = ModelChooser(session)
+    qtbot.addWidget(chooser)
+    panel.choose(toy)
+    panel.duplicate()
+    qtbot.waitUntil(lambda: chooser.list.findText("another") >= 0)
+    assert chooser.argument == "li-ion", "the choice stays"
+    panel.choose(toy)
+    panel.delete()
+    qtbot.waitUntil(lambda: chooser.list.findText("toy") < 0 and "toy" not in names(panel))
+
+
 def test_facts_and_scores_of_the_chosen_model_are_shown(panel: ModelsPanel) -> None:
     panel.list.setCurrentRow(names(panel).index("li-ion-ssd"))
     said = panel.about.toPlainText()

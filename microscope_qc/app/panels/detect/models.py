@@ -86,6 +86,7 @@ class ModelChooser(QWidget):
         column.addWidget(self.about)
         for signal in (session.project_changed, session.model_in_use_changed):
             link(self, signal, self._on_model_in_use_changed)
+        link(self, session.models_changed, self.refresh)
         self.refresh()
 
     @property

@@ -7,6 +7,8 @@ from qtpy.QtGui import QColor, QPainter, QPen
 
 GAP = 8
 _LETTERS = 14
+_DARK = 0.45
+"""Lightness of colours that are not read on a dark edge."""
 
 
 def fitting_cells(room: QSizeF, count: int, *, below: float = 0.0) -> list[QRectF]:
@@ -33,14 +35,21 @@ def draw_box(
     painter.setPen(colour_pen)
     painter.drawRect(box)
     place = box.topLeft() + (QPointF(1, -3) if box.top() - _LETTERS > within.top() else QPointF(2, 12))
-    draw_words(painter, place, code, colour, within=within)
+    draw_words(painter, words_at(painter, place, code, within=within).bottomLeft(), code, colour)
 
 
-def draw_words(painter: QPainter, place: QPointF, words: str, colour: QColor, *, within: QRectF) -> None:
-    """Words with a dark edge, which are read on any picture; as far to the left as they need to be inside it."""
-    room = within.right() - painter.fontMetrics().horizontalAdvance(words) - 2
-    place = QPointF(max(within.left() + 2, min(place.x(), room)), place.y())
-    painter.setPen(QColor(0, 0, 0, 200))
+def words_at(painter: QPainter, place: QPointF, words: str, *, within: QRectF) -> QRectF:
+    """Where words are that begin at a place, on their line: as far to the left as they need to be inside a picture."""
+    size = painter.fontMetrics()
+    wide, high = size.horizontalAdvance(words), size.ascent()
+    left = max(within.left() + 2, min(place.x(), within.right() - wide - 2))
+    return QRectF(left, place.y() - high, wide, high)
+
+
+def draw_words(painter: QPainter, place: QPointF, words: str, colour: QColor) -> None:
+    """Words with an edge, dark or bright, so that they are read on any picture."""
+    edge = QColor(0, 0, 0, 200) if colour.lightnessF() > _DARK else QColor(255, 255, 255, 210)
+    painter.setPen(edge)
     for shift in (QPointF(1, 1), QPointF(-1, 0), QPointF(0, -1)):
         painter.drawText(place + shift, words)
     painter.setPen(colour)

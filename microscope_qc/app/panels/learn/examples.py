@@ -10,7 +10,7 @@ from qtpy.QtGui import QColor, QImage, QPainter, QPaintEvent, QPen
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from microscope_qc.app.base import theme
-from microscope_qc.app.panels.learn.boxes import GAP, draw_box, draw_words, fitting_cells
+from microscope_qc.app.panels.learn.boxes import GAP, draw_box, draw_words, fitting_cells, words_at
 from microscope_qc.workflows.learning.request import ExamplePicture
 
 _LABEL = 16
@@ -66,6 +66,7 @@ class ExampleGrid(QWidget):
             code = self._code(label)
             box = QRectF(place.left() + x0 * scale, place.top() + y0 * scale, (x1 - x0) * scale, (y1 - y0) * scale)
             draw_box(painter, box, QColor(self._colours.get(code, colours.accent)), code, within=place)
+        taken: list[QRectF] = []  # where words are, those of the most confident first
         for y0, x0, y1, x1, label, confidence, *_ in picture.found:
             box = QRectF(place.left() + x0 * scale, place.top() + y0 * scale, (x1 - x0) * scale, (y1 - y0) * scale)
             painter.setPen(QPen(QColor(0, 0, 0, 190), 3))
@@ -73,7 +74,10 @@ class ExampleGrid(QWidget):
             painter.setPen(QPen(QColor("#ffffff"), 1.5, Qt.PenStyle.DashLine))
             painter.drawRect(box)
             said = f"{self._code(label)} {confidence:.2f}"
-            draw_words(painter, box.bottomLeft() + QPointF(2, -4), said, QColor("#ffffff"), within=place)
+            at = words_at(painter, box.bottomLeft() + QPointF(2, -4), said, within=place)
+            if not any(at.intersects(other) for other in taken):
+                taken.append(at)
+                draw_words(painter, at.bottomLeft(), said, QColor("#ffffff"))
         painter.setPen(QColor(colours.quiet))
         below = QRectF(cell.left(), place.bottom() + 1, cell.width(), _LABEL)
         name = painter.fontMetrics().elidedText(picture.name, Qt.TextElideMode.ElideMiddle, int(cell.width()))

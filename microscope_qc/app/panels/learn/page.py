@@ -137,12 +137,11 @@ class LearnPage(QWidget):
         holder.setLayout(side)
         holder.setFixedWidth(SIDE_PX)
         right = column_of()
-        right.setContentsMargins(12, 12, 12, 8)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(0)
         row.addWidget(holder)
-        row.addLayout(right, 1)
+        row.addWidget(scrolled(right, self), 1)
         return above, right
 
     def _fill_right(self, right: QVBoxLayout) -> None:
@@ -170,6 +169,7 @@ class LearnPage(QWidget):
         session = self._session
         self._due = Refresh(self, self._refresh)
         self.run.changed.connect(self._due.soon)
+        self.run.finished.connect(session.models_changed.emit)
         self.supply.counted.connect(self._due.soon)
         self.settings.keep_bad.toggled.connect(self.supply.keep_bad)
         for signal in (session.project_changed, session.classes_changed, session.slides_changed):

@@ -125,7 +125,9 @@ class ModelsPanel(QWidget):
         self.take_in.setToolTip(f"Take a model from a file (*{SUFFIX}); it is checked first")
         self._build()
         self._due = Refresh(self, self.refresh, after_ms=REFRESH_MS)
-        for signal in (session.project_changed, session.model_in_use_changed, session.runs_changed):
+        for signal in (
+            session.project_changed, session.model_in_use_changed, session.models_changed, session.runs_changed,
+        ):  # fmt: skip
             link(self, signal, self._due.soon)
         link(self, theme.SWITCH.switched, self._show)
         measuring.changed.connect(self._show)
@@ -313,7 +315,7 @@ class ModelsPanel(QWidget):
         def done(_: ModelEntry) -> None:
             if project is not None and project is self._session.project:
                 project.models.use(entry.argument, name=name)
-            self.refresh()
+            self._session.models_changed.emit()
 
         self._jobs.call(lambda: rename_model(entry, name), done, self._on_failed)
 
@@ -342,7 +344,7 @@ class ModelsPanel(QWidget):
             raise InputError(f"{entry.name} is the model in use.", hint="Put another model in use first.")
         self._require_own(entry)
         if self._ask_delete(self, entry.name):
-            self._jobs.call(lambda: delete_model(entry), lambda _: self.refresh(), self._on_failed)
+            self._jobs.call(lambda: delete_model(entry), self._on_changed, self._on_failed)
 
     def export(self) -> None:
         """Write the model into one file."""
@@ -373,7 +375,7 @@ class ModelsPanel(QWidget):
     def import_from(self, file: str) -> None:
         """Check a file and take its model in."""
         job = self._command(["models", "import", file])
-        self._jobs.run(job, f"Importing {Path(file).name}", lambda _: self.refresh(), self._on_failed)
+        self._jobs.run(job, f"Importing {Path(file).name}", self._on_changed, self._on_failed)
 
     def _on_findings_asked(self, what: str) -> None:
         self.measuring.show_findings(self._places(what))
@@ -396,7 +398,10 @@ class ModelsPanel(QWidget):
 
     def _on_made(self, entry: ModelEntry) -> None:
         self._say(f"{entry.name} is in {entry.folder}.")
-        self.refresh()
+        self._on_changed()
+
+    def _on_changed(self, *_: object) -> None:
+        self._session.models_changed.emit()
 
     def _on_written(self, written: Any) -> None:
         self._say(f"{written.path} is written.")
