@@ -16,7 +16,7 @@ from microscope_qc.ml.architectures.tiles import tile_grid
 from microscope_qc.ml.cards import ModelCard
 from microscope_qc.ml.library import load_card, model_folder
 from microscope_qc.ml.tasks.kinds import TASKS, known_models
-from microscope_qc.ml.tiling import slide_scale
+from microscope_qc.ml.tiling import lacks_pixel_size, slide_scale
 from microscope_qc.project import Project
 from microscope_qc.project.records import RunRecord, SlideRecord
 from microscope_qc.project.runs.journal import read_status, read_tile_errors
@@ -252,7 +252,7 @@ def _check_mask(mask: AreaMask, slide: SlideRecord, grid: TileGrid) -> None:
 
 
 def _pixel_size(slide: SlideRecord, card: ModelCard) -> tuple[float, float] | None:
-    if card.pixel_size_um is not None and slide.pixel_size_um is None:
+    if lacks_pixel_size(card, slide.pixel_size_um):
         raise InputError(
             f"The pixel size of {slide.name} is not known, and the model {card.name} needs it.",
             hint="Enter the slide's pixel size first.",

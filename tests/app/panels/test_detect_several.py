@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from microscope_qc.app.base.jobs import JobState
 from microscope_qc.app.panels.detect.pace import remember, remember_slide, remember_start, seconds_for
 from microscope_qc.app.panels.detect.panel import DetectDock
 from microscope_qc.app.session.session import Session
+from microscope_qc.ml.cards import write_card
 from microscope_qc.ml.library import load_card
 from microscope_qc.project import Project
 from microscope_qc.workflows import kept_child
@@ -110,6 +112,29 @@ def test_slides_without_pixel_size_are_named_and_set_at_once(qtbot: Any, dock: D
     dock.start.click()
     assert "on 3 slides" in ended(qtbot, dock) and not dock.progress.failures.isVisible()
     assert len(project.runs) == 3, "the finished one was not repeated"
+
+
+def test_a_model_that_takes_pixels_as_they_are_needs_no_pixel_size(
+    qtbot: Any, dock: DetectDock, three: Session, model: Path, tmp_path: Path
+) -> None:
+    project = three.project
+    project.slides.set_pixel_sizes([slide.id for slide in project.slides], None)
+    dock.refresh()
+    assert not dock.start.isEnabled() and "pixel size" in dock.start.toolTip(), "that one knows defects by size"
+    own = Path(shutil.copytree(model, tmp_path / "as they are"))
+    write_card(load_card(own).model_copy(update={"name": "as they are", "pixel_size_um": None}), own)
+    dock.models.use_own(str(own))
+    assert dock.card is not None and dock.card.pixel_size_um is None
+    assert dock.start.isEnabled() and dock.area.estimate.text().startswith("3 slides: ")
+    assert dock.pixel_row.isVisible(), "it is still asked for"
+    assert dock.pixel_row.text.text().endswith(
+        "This model takes pixels as they are; sizes in µm and densities need it."
+    )
+    three.scope.set_kind("slide")
+    assert dock.start.isEnabled() and "tile" in dock.area.estimate.text()
+    three.scope.set_kind("all")
+    dock.start.click()
+    assert " on 3 slides in " in ended(qtbot, dock)
 
 
 def test_a_slide_that_cannot_be_read_is_listed(qtbot: Any, dock: DetectDock, three: Session) -> None:

@@ -19,6 +19,7 @@ from microscope_qc.app.session.session import Session
 from microscope_qc.app.widgets.parts import note, sentence
 from microscope_qc.core.area_mask import AreaMask
 from microscope_qc.core.geometry import Region
+from microscope_qc.ml.tiling import lacks_pixel_size
 
 if TYPE_CHECKING:
     from microscope_qc.app.base.jobs import JobRunner
@@ -226,7 +227,7 @@ class AreaSection(QWidget):
             return "Open a slide first."
         if self._card() is None:
             return "No model is installed."
-        if slide.pixel_size_um is None:
+        if lacks_pixel_size(self._card(), slide.pixel_size_um):
             return "Enter the pixel size first."
         if self._session.mosaic is None:
             error = self._session.mosaic_error

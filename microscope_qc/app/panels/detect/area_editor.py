@@ -11,7 +11,7 @@ from microscope_qc.app.base.signals import link
 from microscope_qc.core.area_mask import AreaMask
 from microscope_qc.core.errors import MicroscopeQCError
 from microscope_qc.core.geometry import Region
-from microscope_qc.ml.tiling import slide_scale
+from microscope_qc.ml.tiling import lacks_pixel_size, slide_scale
 
 if TYPE_CHECKING:
     from microscope_qc.app.base.jobs import JobRunner
@@ -42,7 +42,7 @@ class MaterialFinder(QObject):
 
     def _place(self, card: Any | None) -> Place | None:
         slide = self._session.slide
-        if card is None or slide is None or slide.pixel_size_um is None:
+        if card is None or slide is None or lacks_pixel_size(card, slide.pixel_size_um):
             return None
         return slide.id, slide.shape_px, slide_scale(card.pixel_size_um, slide.pixel_size_um)
 

@@ -11,7 +11,7 @@ from microscope_qc.core.errors import ModelError
 from microscope_qc.core.geometry import Region, TileGrid
 from microscope_qc.core.wording import duration_text, share_text, things
 from microscope_qc.ml.architectures.tiles import tile_grid
-from microscope_qc.ml.tiling import slide_scale
+from microscope_qc.ml.tiling import lacks_pixel_size, slide_scale
 
 if TYPE_CHECKING:
     from microscope_qc.app.session.session import Session
@@ -43,7 +43,7 @@ class Estimate:
 
     def _grid(self, region: Region | None) -> TileGrid | None:
         card, slide = self._card(), self._session.slide
-        if card is None or slide is None or slide.pixel_size_um is None:
+        if card is None or slide is None or lacks_pixel_size(card, slide.pixel_size_um):
             return None
         try:
             return grid_of(card, slide, region)

@@ -36,6 +36,7 @@ from microscope_qc.app.widgets.scope_switch import ScopeSwitch
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import Job
 from microscope_qc.core.wording import things
+from microscope_qc.ml.tiling import lacks_pixel_size
 
 if TYPE_CHECKING:
     from microscope_qc.app.base.jobs import JobRunner
@@ -115,7 +116,7 @@ class DetectDock(QWidget):
         self.scope = ScopeSwitch(session)
         self.models = ModelChooser(session, models=models, load=load_model, ask_folder=choose_folder)
         self.area = AreaSection(session, jobs, lambda: self.models.card, viewport=viewport)
-        self.pixel_row = PixelSizeRow(session)
+        self.pixel_row = PixelSizeRow(session, lambda: self.models.card)
         self.plane, self.looks_at = PlaneOnScreen(session), note()
         self.progress = DetectProgress(session, jobs)
         self.story = self.progress.story
@@ -258,7 +259,7 @@ class DetectDock(QWidget):
         if self.card is None:
             return "Choose a model." if self.models.list.count() else "No model is installed."
         if not self.area.several.there:
-            if self._session.slide.pixel_size_um is None:
+            if lacks_pixel_size(self.card, self._session.slide.pixel_size_um):
                 return "Enter the pixel size first."
             if self._session.slide.missing:
                 return "The slide file was moved away."

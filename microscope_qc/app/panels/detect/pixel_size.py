@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QLabel, QPushButton, QWidget
@@ -13,19 +14,29 @@ from microscope_qc.app.session.session import Session
 from microscope_qc.app.widgets.parts import column_of, sentence
 from microscope_qc.core.errors import MicroscopeQCError
 from microscope_qc.core.wording import things
+from microscope_qc.ml.tiling import lacks_pixel_size
 
 if TYPE_CHECKING:
+    from microscope_qc.ml.cards import ModelCard
     from microscope_qc.project.records import SlideRecord
 
-ONE = "This slide does not give its pixel size. Detection needs it: the model knows defects by size."
+ONE = "This slide does not give its pixel size."
+NEEDED = "Detection needs it: the model knows defects by size."
+NOT_NEEDED = "This model takes pixels as they are; sizes in µm and densities need it."
 
 
 class PixelSizeRow(QWidget):
-    """A number and a button; visible only if a slide to be scanned has no pixel size."""
+    """A number and a button; visible only if a slide to be scanned has no pixel size.
 
-    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+    Parameters
+    ----------
+    card
+        Returns the card of the chosen model.
+    """
+
+    def __init__(self, session: Session, card: Callable[[], ModelCard | None], parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._session = session
+        self._session, self._card = session, card
         self.number = NumberEntry(PIXEL_SIZE, empty="enter it")
         self.number.setButtonSymbols(NumberEntry.ButtonSymbols.NoButtons)
         self.button = QPushButton("Set")
@@ -34,7 +45,7 @@ class PixelSizeRow(QWidget):
         line.addWidget(self.number)
         line.addWidget(QLabel("per px"))
         line.addWidget(self.button)
-        self.text = sentence(ONE)
+        self.text = sentence()
         column = column_of(self.text, line)
         column.setContentsMargins(0, 4, 0, 4)
         self.setLayout(column)
@@ -45,11 +56,11 @@ class PixelSizeRow(QWidget):
         self.setVisible(bool(slides))
         self.button.setEnabled(self._session.can_write)
         several = beyond_screen(self._session)
+        who = ONE
         if several and slides:
             give = "does not give its pixel size" if len(slides) == 1 else "do not give their pixel size"
-            self.text.setText(f"{named(slides)} {give}. Detection needs it: the model knows defects by size.")
-        else:
-            self.text.setText(ONE)
+            who = f"{named(slides)} {give}."
+        self.text.setText(f"{who} {NEEDED if lacks_pixel_size(self._card(), None) else NOT_NEEDED}")
         self.button.setText(f"Set for {things(len(slides), 'slide')}" if several else "Set")
 
     def _slides(self) -> list[SlideRecord]:

@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QPlainTextEdit, QWidget
 
 from microscope_qc.app.panels.detect.pace import seconds_for, speed_key
 from microscope_qc.core.wording import count_text, duration_text, listed, things
+from microscope_qc.ml.tiling import lacks_pixel_size
 from microscope_qc.project.runs.plan import EVERYTHING
 
 if TYPE_CHECKING:
@@ -59,13 +60,15 @@ class SeveralSlides:
 
     @property
     def without_pixel_size(self) -> list[SlideRecord]:
-        """Those whose pixel size is not known."""
-        return [slide for slide in self.slides if slide.pixel_size_um is None]
+        """Those whose pixel size is not known, and that the model cannot do without it."""
+        card = self._card()
+        return [slide for slide in self.slides if lacks_pixel_size(card, slide.pixel_size_um)]
 
     @property
     def ready(self) -> list[SlideRecord]:
         """Those that can be scanned."""
-        return [slide for slide in self.slides if slide.pixel_size_um is not None and not slide.missing]
+        card = self._card()
+        return [slide for slide in self.slides if not slide.missing and not lacks_pixel_size(card, slide.pixel_size_um)]
 
     def why_not(self) -> str:
         """Why none of them can be scanned, "" if some can."""
