@@ -39,6 +39,7 @@ class Trainer:
     def __init__(self) -> None:
         self.may_end, self.begun = threading.Event(), threading.Event()
         self.fails = ""
+        self.paused: dict[str, Any] = {"state": "paused", "share": 0.25}
         self.folders: list[Path] = []
 
     def __call__(self, folder: Path, children: object) -> Job[ModelCard]:
@@ -50,7 +51,7 @@ class Trainer:
                 yield TimedProgress(30, 120, "steps", "epoch 2 of 8, loss 0.412", 95.0)
                 threading.Event().wait(0.01)
         except GeneratorExit:
-            (folder / "status.json").write_text(json.dumps({"state": "paused", "share": 0.25}))
+            (folder / "status.json").write_text(json.dumps(self.paused))
             raise
         if self.fails:
             (folder / "status.json").write_text(json.dumps({"state": "failed", "message": self.fails}))
@@ -330,6 +331,26 @@ def test_cancelling_asks_once_more_and_keeps_nothing(page: Any, project: Any, qt
     shows(qtbot, lambda: "nothing of it is kept" in page.story.text())
     assert not trainer.folders[0].exists()
     shows(qtbot, page.train.isVisible)
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        ({"state": "failed", "message": "The disk is full; checkpoint.pt was not written."}, "The disk is full"),
+        ({"state": "running"}, "the last steps could not be written. It goes on from what was kept before"),
+    ],
+)
+def test_a_pause_that_could_not_be_written_is_not_called_one(
+    page: Any, project: Any, qtbot: Any, trainer: Trainer, status: dict[str, str], words: str
+) -> None:
+    confirm(project, 5)
+    shows(qtbot, page.train.isEnabled)
+    press(page.train)
+    shows(qtbot, lambda: page.run.running and page.loss.points)
+    trainer.paused = status
+    press(page.pause)
+    shows(qtbot, lambda: not page.run.running and words in page.story.text())
+    assert "Nothing is lost" not in page.story.text() and page.go_on.isVisible()
 
 
 def test_what_went_wrong_stands_there_and_it_can_be_continued(

@@ -186,7 +186,9 @@ class ModelChooser(QWidget):
             self.about.setToolTip("")
         else:
             trained = str(card.trained_on or "").strip().rstrip(".")
-            self.about.setText(f"{trained}. {LOCAL_ADVICE}" if trained else LOCAL_ADVICE)
+            own = Path(self.argument).is_absolute()  # the folder of one that a user has trained, or was given
+            advice = "" if own and trained else LOCAL_ADVICE
+            self.about.setText(" ".join(part for part in (f"{trained}." if trained else "", advice) if part))
             self.about.setToolTip(_tooltip(card))
         self.changed.emit()
 

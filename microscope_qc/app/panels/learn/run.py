@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from microscope_qc.app.session.session import Session
 
 LOOK_MS = 1000
+PAUSED = "Paused. Nothing is lost: continue it whenever you like."
+NOT_WHOLLY = "Paused, but the last steps could not be written. It goes on from what was kept before."
 Follow = Callable[..., Job[Any]]
 
 
@@ -134,6 +136,9 @@ class LearnRun(QObject):
         if read[0].folder != self._folder:
             return
         self.training, self.examples = read
+        state = self.training.state
+        if self.said == PAUSED and not self.running and state in (TrainingState.FAILED, TrainingState.RUNNING):
+            self.said = self.training.message or NOT_WHOLLY  # such as on a full disk
         self.changed.emit()
 
     def _forget_deleted(self) -> None:
@@ -258,7 +263,7 @@ class LearnRun(QObject):
     def _on_cancelled(self) -> None:
         after, folder = self._after, self._folder
         self._after = None
-        self._end("Paused. Nothing is lost: continue it whenever you like.")
+        self._end(PAUSED)
         if after is not None and folder is not None:
             after(folder)
 
