@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from microscope_qc.core.geometry import Region, TileGrid
 from microscope_qc.core.merge import CANDIDATE_DTYPE, MergeSettings
-
-if TYPE_CHECKING:
-    from microscope_qc.ml.cards import ModelCard
 
 VALID_SHARE = 0.45
 """Share of the overlap, from a tile's inner border on, in which the neighbouring tile is more reliable (measured).
@@ -25,11 +20,6 @@ def slide_scale(model_um: float | None, slide_um: tuple[float, float] | None) ->
     if model_um is None or slide_um is None:
         return 1.0, 1.0
     return model_um / slide_um[0], model_um / slide_um[1]
-
-
-def lacks_pixel_size(card: ModelCard | None, slide_um: tuple[float, float] | None) -> bool:
-    """Whether a slide's pixel size (y, x) is not known, and a model needs it; no model may need it."""
-    return slide_um is None and (card is None or card.pixel_size_um is not None)
 
 
 def tile_size(tile_px: int, overlap_px: int, *, scale: tuple[float, float]) -> tuple[int, int]:

@@ -19,6 +19,11 @@ FACTOR = 2.0
 _NAMED = 3
 
 
+def lacks_pixel_size(card: ModelCard | None, slide_um: tuple[float, float] | None) -> bool:
+    """Whether a slide's pixel size (y, x) is not known, and a model needs it; no model may need it."""
+    return slide_um is None and (card is None or card.pixel_size_um is not None)
+
+
 def pixel_fit_words(card: ModelCard, pixel_size_um: tuple[float, float] | None) -> str:
     """What a user should know about the pixel sizes of a model and of a slide (y, x); "" where they fit."""
     if card.pixel_size_um is None:

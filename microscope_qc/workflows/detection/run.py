@@ -16,7 +16,7 @@ from microscope_qc.ml.architectures.tiles import tile_grid
 from microscope_qc.ml.cards import ModelCard
 from microscope_qc.ml.library import load_card, model_folder
 from microscope_qc.ml.tasks.kinds import TASKS, known_models
-from microscope_qc.ml.tiling import lacks_pixel_size, slide_scale
+from microscope_qc.ml.tiling import slide_scale
 from microscope_qc.project import Project
 from microscope_qc.project.records import RunRecord, SlideRecord
 from microscope_qc.project.runs.journal import read_status, read_tile_errors
@@ -25,7 +25,7 @@ from microscope_qc.project.runs.plan import EVERYTHING, RunPlan, write_plan
 from microscope_qc.project.runs.speed import starts_of
 from microscope_qc.slides.plane import Plane
 from microscope_qc.workflows.detection.following import POLL_SECONDS, Following, Start
-from microscope_qc.workflows.detection.pixel_fit import pixel_fit_of_run
+from microscope_qc.workflows.detection.pixel_fit import lacks_pixel_size, pixel_fit_of_run
 from microscope_qc.workflows.detection.places import plan_now, relative_path, slide_of, weights_fingerprint
 from microscope_qc.workflows.intake.changes import require_unchanged_now
 from microscope_qc.workflows.kept_child import Children

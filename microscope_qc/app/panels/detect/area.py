@@ -19,7 +19,7 @@ from microscope_qc.app.session.session import Session
 from microscope_qc.app.widgets.parts import note, sentence
 from microscope_qc.core.area_mask import AreaMask
 from microscope_qc.core.geometry import Region
-from microscope_qc.ml.tiling import lacks_pixel_size
+from microscope_qc.workflows.detection.pixel_fit import lacks_pixel_size
 
 if TYPE_CHECKING:
     from microscope_qc.app.base.jobs import JobRunner

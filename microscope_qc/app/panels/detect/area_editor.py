@@ -11,7 +11,8 @@ from microscope_qc.app.base.signals import link
 from microscope_qc.core.area_mask import AreaMask
 from microscope_qc.core.errors import MicroscopeQCError
 from microscope_qc.core.geometry import Region
-from microscope_qc.ml.tiling import lacks_pixel_size, slide_scale
+from microscope_qc.ml.tiling import slide_scale
+from microscope_qc.workflows.detection.pixel_fit import lacks_pixel_size
 
 if TYPE_CHECKING:
     from microscope_qc.app.base.jobs import JobRunner

@@ -11,7 +11,8 @@ from microscope_qc.core.errors import ModelError
 from microscope_qc.core.geometry import Region, TileGrid
 from microscope_qc.core.wording import duration_text, share_text, things
 from microscope_qc.ml.architectures.tiles import tile_grid
-from microscope_qc.ml.tiling import lacks_pixel_size, slide_scale
+from microscope_qc.ml.tiling import slide_scale
+from microscope_qc.workflows.detection.pixel_fit import lacks_pixel_size
 
 if TYPE_CHECKING:
     from microscope_qc.app.session.session import Session

@@ -36,7 +36,7 @@ from microscope_qc.app.widgets.scope_switch import ScopeSwitch
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import Job
 from microscope_qc.core.wording import things
-from microscope_qc.ml.tiling import lacks_pixel_size
+from microscope_qc.workflows.detection.pixel_fit import lacks_pixel_size
 
 if TYPE_CHECKING:
     from microscope_qc.app.base.jobs import JobRunner

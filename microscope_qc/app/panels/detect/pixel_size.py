@@ -14,7 +14,7 @@ from microscope_qc.app.session.session import Session
 from microscope_qc.app.widgets.parts import column_of, sentence
 from microscope_qc.core.errors import MicroscopeQCError
 from microscope_qc.core.wording import things
-from microscope_qc.ml.tiling import lacks_pixel_size
+from microscope_qc.workflows.detection.pixel_fit import lacks_pixel_size
 
 if TYPE_CHECKING:
     from microscope_qc.ml.cards import ModelCard

@@ -9,8 +9,8 @@ from qtpy.QtWidgets import QPlainTextEdit, QWidget
 
 from microscope_qc.app.panels.detect.pace import seconds_for, speed_key
 from microscope_qc.core.wording import count_text, duration_text, listed, things
-from microscope_qc.ml.tiling import lacks_pixel_size
 from microscope_qc.project.runs.plan import EVERYTHING
+from microscope_qc.workflows.detection.pixel_fit import lacks_pixel_size
 
 if TYPE_CHECKING:
     from microscope_qc.app.session.session import Session
