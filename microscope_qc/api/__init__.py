@@ -20,7 +20,7 @@ from microscope_qc.api.numbers import (
 from microscope_qc.api.projects import OpenProject, export, new_project, open_project
 from microscope_qc.api.slides import LazySlide, open_slide
 from microscope_qc.api.stage import fit_stage
-from microscope_qc.api.volumes import particles, structure
+from microscope_qc.api.volumes import correct_particles, particles, structure
 from microscope_qc.workflows.results.report import report_of as report
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "classify_edx",
     "compare_batches",
     "compositions",
+    "correct_particles",
     "detect",
     "draw_areas",
     "embed",

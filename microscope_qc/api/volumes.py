@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,9 +70,63 @@ def particles(
     chosen = replace(ParticleSettings(), **settings)
     with open_volume(volume, raw=raw, voxel_um=voxel_um) as opened:
         found = run_job(find_particles(opened, Path(out), chosen, fresh=fresh), on_progress)
-        summary = run_job(write_results(opened, found, Path(out), counting), on_progress)
-    table = pd.DataFrame(found.table.columns)
-    table["kept"] = found.table.kept(border=count_border, slices=count_slices)
+        summary = run_job(write_results(found, Path(out), counting), on_progress)
+    return _table(found.table.columns, found.table.kept(border=count_border, slices=count_slices), summary, pd)
+
+
+def correct_particles(
+    folder: Path | str,
+    *,
+    merge: Sequence[int] = (),
+    split: int | None = None,
+    seeds: Sequence[tuple[int, int, int]] = (),
+    undo: bool = False,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> pandas.DataFrame:
+    """Correct labelled particles and measure them again, as the command ``labels`` does.
+
+    Parameters
+    ----------
+    folder
+        Of the results of :func:`particles`.
+    merge
+        Numbers of particles that are one; it gets the first number.
+    split, seeds
+        Number of a particle that is several, and a voxel (z, y, x) of each part.
+    undo
+        Take back the last correction.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As :func:`particles` returns it.
+
+    Raises
+    ------
+    MicroscopeQCError
+        When there are no labels, no such particle, or a seed is not in it.
+    """
+    import pandas as pd
+
+    from microscope_qc.workflows.volumes.correcting import LabelCorrections
+    from microscope_qc.workflows.volumes.particle_results import measured_again
+
+    labels = LabelCorrections(Path(folder))
+    if undo:
+        run_job(labels.undo(), on_progress)
+    if merge:
+        run_job(labels.merge(merge), on_progress)
+    if split is not None:
+        run_job(labels.split(split, seeds), on_progress)
+    found, summary = run_job(measured_again(Path(folder)), on_progress)
+    counted = summary["particles"]
+    kept = found.table.kept(border=counted["border_counted"], slices=counted["slices_counted"])
+    return _table(found.table.columns, kept, summary, pd)
+
+
+def _table(columns: Mapping[str, Any], kept: Any, summary: dict[str, Any], pd: Any) -> pandas.DataFrame:
+    table: pandas.DataFrame = pd.DataFrame(dict(columns))
+    table["kept"] = kept
     table.attrs["summary"] = summary
     return table
 

@@ -84,6 +84,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Volumes": {
         "particles": ("volumes", "label and measure the particles of a volume: sizes, shapes, surface, flawed share"),
+        "labels": ("labels", "correct labelled particles: merge, split, undo; measure them again"),
         "structure": ("volumes", "phases of a segmented volume: shares, specific surface, tortuosity"),
     },
     "Results": {

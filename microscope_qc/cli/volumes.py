@@ -139,15 +139,16 @@ def _particles(args: argparse.Namespace) -> int:
     counting = ParticleCounting(args.count_border, args.count_slices, args.flawed_void)
     with opened_volume(args) as volume:
         found = run(find_particles(volume, args.out, settings, fresh=args.fresh, workers=args.workers), args)
-        document = run(write_results(volume, found, args.out, counting), args)
+        document = run(write_results(found, args.out, counting), args)
     if args.json:
         print_json(document)
     else:
-        print("\n".join(_particle_lines(document, args.out)))
+        print("\n".join(particle_lines(document, args.out)))
     return 0
 
 
-def _particle_lines(document: dict[str, Any], out: Path) -> list[str]:
+def particle_lines(document: dict[str, Any], out: Path) -> list[str]:
+    """What is said about the particles of a volume."""
     from microscope_qc.core.wording import count_text, significant_text
     from microscope_qc.slides.volumes.volume import voxel_words
 

@@ -132,7 +132,7 @@ def truth(folder: Path, side: int) -> None:
         for number in np.flatnonzero(sizes[1:] > 1000) + 1:
             parts = np.bincount(labels[known == number])[1:]
             together[int(number) in cracked].append((parts >= 0.1 * sizes[number]).sum() < 2)
-        said = summary(volume, found)["flawed"]
+        said = summary(found)["flawed"]
         low, high = said["interval"]
         print(f"closing {closing}: {len(found.table)} particles found of {(sizes[1:] > 0).sum()}")
         print(f"  AP@50 over {SLICES} slices: {average_precision(known, labels):.3f}")

@@ -50,13 +50,8 @@ class ParticleTable:
         return mask
 
 
-def particle_table(tally: ParticleTally, *, unit: str, void_voxels: np.ndarray | None = None) -> ParticleTable:
+def particle_table(tally: ParticleTally, *, unit: str) -> ParticleTable:
     """Make the table.
-
-    Parameters
-    ----------
-    void_voxels
-        By the number of a particle, its voxels that are as dark as pores: holes and cracks inside it.
 
     Notes
     -----
@@ -78,7 +73,6 @@ def particle_table(tally: ParticleTally, *, unit: str, void_voxels: np.ndarray |
     touching = np.bincount(first, faces, tally.count + 1) + np.bincount(second, faces, tally.count + 1)
     largest = np.maximum(tally.largest_slices()[numbers], 1)
     border = (tally.on_faces[numbers].reshape(-1, 3, 2).max(axis=2) / largest).max(axis=1, initial=0)
-    void = np.zeros(len(numbers)) if void_voxels is None else void_voxels[numbers] / voxels
     places = (middle + 0.5) * edge
     columns = {
         "particle": numbers,
@@ -96,7 +90,7 @@ def particle_table(tally: ParticleTally, *, unit: str, void_voxels: np.ndarray |
         "azimuth_deg": np.degrees(np.arctan2(directions[:, 1], directions[:, 2])) % 180,
         "neighbours": neighbours[numbers],
         "contact_faces": touching[numbers].astype(np.int64),
-        "void_share": void,
+        "void_share": tally.dark[numbers] / voxels,
         "border_share": border,
         "at_border": border > BORDER_SHARE,
         "slice_like": slice_like((high - low) * edge),

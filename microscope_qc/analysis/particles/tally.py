@@ -43,6 +43,8 @@ class ParticleTally:
     ----------
     surface
         Of each particle, where it meets others, pores or the border.
+    dark
+        Voxels of each particle that are as dark as pores: holes and cracks inside it.
     interface
         Between all particles and the pores inside the volume.
     """
@@ -57,6 +59,7 @@ class ParticleTally:
     high: Ints = field(init=False)
     surface: np.ndarray = field(init=False)
     on_faces: Ints = field(init=False)
+    dark: Ints = field(init=False)
 
     def __post_init__(self) -> None:
         size = self.count + 1
@@ -67,6 +70,7 @@ class ParticleTally:
         self.high = np.zeros((size, 3), np.int64)
         self.surface = np.zeros(size)
         self.on_faces = np.zeros((size, 6), np.int64)
+        self.dark = np.zeros(size, np.int64)
         self._slices: list[list[tuple[Ints, Ints]]] = [[], [], []]
         self._contacts: list[tuple[Ints, Ints]] = []
         lengths = np.linalg.norm(np.array(STEPS, float) * self.voxel, axis=1)
@@ -89,6 +93,10 @@ class ParticleTally:
         if len(present):
             self._add_moments(inner, block, present)
         self._add_surface(around, block)
+
+    def add_dark(self, inner: np.ndarray, flaws: np.ndarray) -> None:
+        """Add the labels of a block, and where particles are as dark as pores."""
+        self.dark += np.bincount(inner[flaws > 0], minlength=self.count + 1)
 
     def _add_moments(self, inner: np.ndarray, block: Block, present: Ints) -> None:
         places = np.nonzero(inner)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from microscope_qc.analysis.counts import LEVEL
 from microscope_qc.analysis.particles.distribution import SMALLEST_RADIUS_UM, SizeDistribution, size_distribution
 from microscope_qc.analysis.particles.particle_table import ParticleTable
 from microscope_qc.analysis.shares import normal_quantile, wilson_interval
+from microscope_qc.core.blocks import blocks_of
 from microscope_qc.core.files import atomic_write
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.core.sheets import write_sheet
@@ -21,9 +23,9 @@ from microscope_qc.core.wording import count_text, percent_text, significant_tex
 from microscope_qc.reports.charts import COLOURS
 from microscope_qc.reports.marked import write_plot
 from microscope_qc.reports.plot_values import Plot, PlotMark, Series, Shape
-from microscope_qc.slides.volumes.volume import Volume
-from microscope_qc.workflows.volumes.particles import FoundParticles
+from microscope_qc.workflows.volumes.particles import FLAWS, FoundParticles, known_labels, measured
 
+LOOKED_AT = (64, 256, 256)
 FLAWED_VOID = 0.02
 """A particle with a larger share of dark voxels inside is called flawed by the classical way."""
 
@@ -45,19 +47,20 @@ class ParticleCounting:
     flawed_void: float = FLAWED_VOID
 
 
-def summary(volume: Volume, found: FoundParticles, counting: ParticleCounting | None = None) -> dict[str, Any]:
+def summary(found: FoundParticles, counting: ParticleCounting | None = None) -> dict[str, Any]:
     """Describe the particles of a volume as a JSON document; shares have Wilson intervals of 95 %, and their n."""
     counting = counting or ParticleCounting()
-    table = found.table
+    table, volume = found.table, found.volume
     kept = table.kept(border=counting.border, slices=counting.slices)
     flawed = kept & (table["void_share"] >= counting.flawed_void)
     number, count = int(flawed.sum()), int(kept.sum())
     voxel = volume.voxel_um or (1.0, 1.0, 1.0)
-    size = volume.voxels * float(np.prod(voxel))
+    voxels = math.prod(volume.shape)
+    size = voxels * math.prod(voxel)
     labelled = int(table["voxels"].sum())
     return {
         "volume": {
-            "name": volume.path.name, "shape": list(volume.shape), "voxel_um": volume.voxel_um,
+            "name": volume.name, "shape": list(volume.shape), "voxel_um": volume.voxel_um,
             "voxel_source": volume.voxel_source, "notes": list(volume.notes),
         },
         "settings": found.plan.document()["settings"] | {
@@ -72,12 +75,12 @@ def summary(volume: Volume, found: FoundParticles, counting: ParticleCounting | 
         },
         "flawed": share_document(number, count) | {"void_from": counting.flawed_void},
         "fractions": {
-            "particles": labelled / volume.voxels, "solid": found.solid_voxels / volume.voxels,
-            "pore": 1 - labelled / volume.voxels, "voxels": volume.voxels,
+            "particles": labelled / voxels, "solid": found.solid_voxels / voxels,
+            "pore": 1 - labelled / voxels, "voxels": voxels,
         },
         f"specific_surface_per_{table.unit}": {
             "of_volume": found.interface / size,
-            "of_particles": found.interface / (labelled * float(np.prod(voxel))),
+            "of_particles": found.interface / (labelled * math.prod(voxel)),
         },
         "sizes": {
             name: None if one is None else one.document() for name, one in distributions(table, kept).items()
@@ -136,9 +139,7 @@ def _dots(one: SizeDistribution, unit: str) -> Iterator[PlotMark]:
         yield PlotMark(words, (low * high) ** 0.5, 100 * share, tip=f"{words} {unit}: {percent_text(share)}")
 
 
-def write_results(
-    volume: Volume, found: FoundParticles, out: Path, counting: ParticleCounting | None = None
-) -> Job[dict[str, Any]]:
+def write_results(found: FoundParticles, out: Path, counting: ParticleCounting | None = None) -> Job[dict[str, Any]]:
     """Write ``particles.csv``, ``.xlsx`` and ``.json`` and the plots into a folder; returns the summary."""
     counting = counting or ParticleCounting()
     table = found.table
@@ -159,7 +160,35 @@ def write_results(
     if table.unit == "um":
         write_plot(size_plot(found, counting, large_only=True), out / "sizes-large.svg")
         files.append("sizes-large.svg")
-    document = summary(volume, found, counting) | {"files": [found.labels.name, *files]}
+    document = summary(found, counting) | {"files": [found.labels.name, FLAWS, *files]}
     atomic_write(out / "particles.json", json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False))
     yield Progress(4, 4, "files", "writing tables")
     return document
+
+
+def measured_again(folder: Path) -> Job[tuple[FoundParticles, dict[str, Any]]]:
+    """Make tables and plots of labels that were corrected; what counts stays as it was.
+
+    Raises
+    ------
+    InputError
+        When there are no labelled particles in the folder.
+    """
+    labels, plan, facts, solid_voxels = known_labels(folder)
+    highest = 0
+    for block in blocks_of(labels.shape, LOOKED_AT):
+        yield Progress(0, 0, "", "looking for the highest number")
+        highest = max(highest, int(labels.read(block).max()))
+    found = yield from measured(labels, highest, plan, facts, solid_voxels)
+    return found, (yield from write_results(found, folder, _counted_before(folder)))
+
+
+def _counted_before(folder: Path) -> ParticleCounting:
+    try:
+        known = json.loads((folder / "particles.json").read_text(encoding="utf-8"))
+        said = known["particles"]
+        return ParticleCounting(
+            bool(said["border_counted"]), bool(said["slices_counted"]), float(known["flawed"]["void_from"])
+        )
+    except (OSError, ValueError, LookupError, TypeError):
+        return ParticleCounting()

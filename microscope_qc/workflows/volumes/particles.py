@@ -26,15 +26,17 @@ from microscope_qc.analysis.particles.particle_table import ParticleTable, parti
 from microscope_qc.analysis.particles.settings import ParticleSettings
 from microscope_qc.analysis.particles.tally import AROUND, ParticleTally
 from microscope_qc.analysis.particles.thresholds import MOST_BINS, GreyHistogram, level_of
-from microscope_qc.core.blocks import Block, Triple, blocks_of
+from microscope_qc.core.blocks import Block, Triple, VoxelSize, blocks_of
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.files import atomic_path, atomic_write
 from microscope_qc.core.jobs import Job, Progress
+from microscope_qc.slides.ome_zarr.metadata import read_attributes
 from microscope_qc.slides.volumes.volume import Volume
 from microscope_qc.slides.volumes.zarr_store import ZarrStore, create_store, open_store
 from microscope_qc.workflows.volumes.parallel import in_parallel
 
-WORKING, PLAN, LABELS = "working", "plan.json", "labels.ome.zarr"
+WORKING, PLAN, LABELS, FLAWS = "working", "plan.json", "labels.ome.zarr", "flaws.ome.zarr"
+CORRECTIONS = "corrections"
 SAMPLED_SIDE, MOST_SAMPLED = 128, 32
 LEAST_RADIUS, MOST_RADIUS = 8, 64
 _ROOM = 1.25
@@ -56,6 +58,29 @@ class ParticlePlan:
         """Values that JSON can store."""
         return json.loads(json.dumps(asdict(self)))  # type: ignore[no-any-return]
 
+    @classmethod
+    def of_document(cls, stored: dict[str, Any]) -> ParticlePlan:
+        """What :meth:`document` stored; a LookupError, TypeError or ValueError says that it is none."""
+        z, y, x = stored["shape"]
+        settings = ParticleSettings(**stored["settings"])
+        return cls(settings, str(stored["fingerprint"]), (z, y, x), stored["level"], int(stored["largest_radius"]))
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeFacts:
+    """What results say of the volume."""
+
+    name: str
+    shape: Triple
+    voxel_um: VoxelSize | None
+    voxel_source: str
+    notes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, volume: Volume) -> VolumeFacts:
+        """Those of an open volume."""
+        return cls(volume.path.name, volume.shape, volume.voxel_um, volume.voxel_source, volume.notes)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FoundParticles:
@@ -69,6 +94,7 @@ class FoundParticles:
         Area between particles and pores inside the volume, in the unit of the table.
     """
 
+    volume: VolumeFacts
     labels: Path
     table: ParticleTable
     plan: ParticlePlan
@@ -89,7 +115,8 @@ def find_particles(
     Parameters
     ----------
     out
-        Folder of the labels, an OME-Zarr ``labels.ome.zarr`` of uint32, and of what is not finished.
+        Folder of the labels, an OME-Zarr ``labels.ome.zarr`` of uint32; of where particles are as dark as pores,
+        ``flaws.ome.zarr``; and of what is not finished.
     fresh
         Begin again instead of continuing an unfinished run of the same settings.
     workers
@@ -118,11 +145,13 @@ def find_particles(
         shutil.rmtree(working, ignore_errors=True)
         plan = yield from _planned(volume, settings)
         working.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(out / CORRECTIONS, ignore_errors=True)
         atomic_write(working / PLAN, json.dumps(plan.document()))
-    work = _BlockWork(volume, plan, working)
+    facts = VolumeFacts.of(volume)
+    work = _BlockWork(volume, plan, working, out / FLAWS)
     yield from in_parallel(work.todo(), work.run, count, total=len(work.blocks), note="finding particles")
     yield Progress(0, 0, "blocks", "joining particles across blocks")
-    numbers, voids = work.joined()
+    numbers = work.joined()
     particles = max((int(part.max(initial=0)) for part in numbers), default=0)
     if not particles:
         raise InputError(
@@ -131,7 +160,7 @@ def find_particles(
         )
     labels = create_store(
         out / LABELS, volume.shape, np.uint32, voxel_um=volume.voxel_um, name=volume.name, labels=True,
-        more={"particles": plan.document()},
+        more={"particles": plan.document(), "volume": asdict(facts), "solid_voxels": work.solid_voxels},
     )  # fmt: skip
 
     def number(index: int) -> int:
@@ -140,13 +169,40 @@ def find_particles(
         return 0
 
     yield from in_parallel(range(len(work.blocks)), number, count, total=len(work.blocks), note="numbering particles")
-    tally = yield from measure(labels, particles, voxel=volume.voxel_um or (1.0, 1.0, 1.0))
+    found = yield from measured(labels, particles, plan, facts, work.solid_voxels)
     shutil.rmtree(working, ignore_errors=True)
-    table = particle_table(tally, unit="um" if volume.voxel_um else "voxel", void_voxels=voids)
-    return FoundParticles(labels.path, table, plan, work.solid_voxels, tally.interface)
+    return found
 
 
-def measure(labels: ZarrStore, count: int, *, voxel: tuple[float, float, float]) -> Job[ParticleTally]:
+def measured(
+    labels: ZarrStore, count: int, plan: ParticlePlan, facts: VolumeFacts, solid_voxels: int
+) -> Job[FoundParticles]:
+    """Measure labels beside which the flaws lie, numbered to ``count``."""
+    flaws = open_store(labels.path.parent / FLAWS)
+    tally = yield from measure(labels, count, voxel=facts.voxel_um or (1.0, 1.0, 1.0), flaws=flaws)
+    table = particle_table(tally, unit="um" if facts.voxel_um else "voxel")
+    return FoundParticles(facts, labels.path, table, plan, solid_voxels, tally.interface)
+
+
+def known_labels(folder: Path) -> tuple[ZarrStore, ParticlePlan, VolumeFacts, int]:
+    """The labels in a folder, and what was stored with them; raises an InputError where there are none."""
+    none = InputError(f"{folder} has no labelled particles.", hint="Make them with the command particles.")
+    labels = open_store(folder / LABELS)
+    if labels is None:
+        raise none
+    try:
+        own = (read_attributes(labels.path) or {})["microscope_qc"]
+        facts, voxel = own["volume"], own["volume"]["voxel_um"]
+        described = VolumeFacts(
+            str(facts["name"]), labels.shape, None if voxel is None else (voxel[0], voxel[1], voxel[2]),
+            str(facts["voxel_source"]), tuple(facts["notes"]),
+        )  # fmt: skip
+        return labels, ParticlePlan.of_document(own["particles"]), described, int(own["solid_voxels"])
+    except (LookupError, TypeError, ValueError) as error:
+        raise none from error
+
+
+def measure(labels: ZarrStore, count: int, *, voxel: VoxelSize, flaws: ZarrStore | None = None) -> Job[ParticleTally]:
     """Add up what is measured of labelled particles, numbered to ``count``; yields progress in blocks."""
     tally = ParticleTally(count, labels.shape, voxel)
     blocks = blocks_of(labels.shape, _MEASURED)
@@ -157,7 +213,10 @@ def measure(labels: ZarrStore, count: int, *, voxel: tuple[float, float, float])
             (a - (low - AROUND), high + AROUND - b)
             for low, high, a, b in zip(block.start, block.stop, wide.start, wide.stop, strict=True)
         ]
-        tally.add(np.pad(labels.read(wide), missing, constant_values=tally.outside), block)
+        around = labels.read(wide)
+        if flaws is not None:
+            tally.add_dark(around[block.inside(wide)], flaws.read(block))
+        tally.add(np.pad(around, missing, constant_values=tally.outside), block)
     return tally
 
 
@@ -167,11 +226,7 @@ def measure(labels: ZarrStore, count: int, *, voxel: tuple[float, float, float])
 def _begun(working: Path, volume: Volume, settings: ParticleSettings) -> ParticlePlan | None:
     """The plan of an unfinished run of the same volume and settings."""
     try:
-        stored = json.loads((working / PLAN).read_text(encoding="utf-8"))
-        plan = ParticlePlan(
-            ParticleSettings(**stored["settings"]), stored["fingerprint"], tuple(stored["shape"]), stored["level"],
-            int(stored["largest_radius"]),
-        )  # fmt: skip
+        plan = ParticlePlan.of_document(json.loads((working / PLAN).read_text(encoding="utf-8")))
     except (OSError, ValueError, LookupError, TypeError):
         return None
     same = plan.settings == settings and plan.shape == volume.shape and plan.fingerprint == volume.fingerprint()
@@ -228,16 +283,19 @@ def _steps(volume: Volume) -> tuple[float, float, float]:
 class _BlockWork:
     """The blocks of a volume: what of each is done lies in the folder ``working``."""
 
-    def __init__(self, volume: Volume, plan: ParticlePlan, working: Path) -> None:
+    def __init__(self, volume: Volume, plan: ParticlePlan, working: Path, flaws: Path) -> None:
         self._volume, self._plan, self._working = volume, plan, working
         self.blocks = blocks_of(volume.shape, (plan.settings.block,) * 3)
         path = working / "basins.ome.zarr"
-        store = open_store(path)
-        if store is None:
+        store, dark = open_store(path), open_store(flaws)
+        if store is None or dark is None or dark.shape != volume.shape:
             for file in working.glob("*.npz"):
                 file.unlink()
             store = create_store(path, volume.shape, np.uint32, voxel_um=None, name="basins", labels=True)
-        self.store = store
+            dark = create_store(
+                flaws, volume.shape, np.uint8, voxel_um=volume.voxel_um, name=f"{volume.name} flaws", labels=True
+            )
+        self.store, self._flaws = store, dark
         self.solid_voxels = 0
 
     def _file(self, index: int) -> Path:
@@ -287,6 +345,7 @@ class _BlockWork:
             axis, end = FACES[face]
             facts[f"labels{face}"] = labels.take(end, axis=axis).astype(np.int32)
             facts[f"distance{face}"] = distance.take(end, axis=axis)
+        self._flaws.write(block, (mask & ~before).astype(np.uint8))
         self.store.write(block, labels.astype(np.uint32))
         with atomic_path(self._file(index)) as temporary:
             np.savez(temporary.with_suffix(".npz"), **facts)  # type: ignore[arg-type]
@@ -313,8 +372,8 @@ class _BlockWork:
         small[kept] = np.arange(1, len(kept) + 1)
         return kept, small[to]
 
-    def joined(self) -> tuple[list[np.ndarray], np.ndarray]:
-        """Numbers of the particles by the basins of each block, and by number their voxels that are dark as pores."""
+    def joined(self) -> list[np.ndarray]:
+        """Numbers of the particles by the basins of each block."""
         stored = [self._stored(index) or {} for index in range(len(self.blocks))]
         counts = [len(one["summits"]) - 1 for one in stored]
         before = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
@@ -334,20 +393,17 @@ class _BlockWork:
         settings = self._plan.settings
         to = join(summits, Passes.together(parts), depth=settings.split_depth, share=settings.split_share)
         voxels = np.concatenate([[0], *(one["voxels"][1:] for one in stored)])
-        void = np.concatenate([[0], *(one["void"][1:] for one in stored)])
-        self.solid_voxels = int(voxels.sum() - void.sum())
+        self.solid_voxels = int(voxels.sum() - sum(int(one["void"][1:].sum()) for one in stored))
         total = np.bincount(to, voxels, len(to))
         large = np.flatnonzero(total >= settings.smallest)
         large = large[large > 0]
         number = np.zeros(len(to), np.int64)
         number[large] = np.arange(1, len(large) + 1)
         numbers = number[to]
-        voids = np.bincount(numbers, void, len(large) + 1)
-        each = [
+        return [
             np.concatenate([[0], numbers[start + 1 : start + 1 + count]])
             for start, count in zip(before, counts, strict=False)
         ]
-        return each, voids
 
 
 def _across(
