@@ -28,6 +28,10 @@ class Navigator(Protocol):
     def window(self) -> QWidget:
         """The parent of dialogs."""
 
+    @property
+    def in_review(self) -> bool:
+        """Whether the Review workspace is shown, which has no room for panels."""
+
     def open_paths(self, paths: Iterable[str | Path]) -> None:
         """Open slides or projects."""
 
@@ -48,6 +52,9 @@ class Navigator(Protocol):
 
         Its parent must be the window or something in it, so that it lives as long as the window.
         """
+
+    def train(self) -> None:
+        """Open the Learn workspace and begin a training there, as it is set, or say why it cannot begin."""
 
     def trigger(self, action_id: str) -> None:
         """Do an action, or say why it cannot be done."""

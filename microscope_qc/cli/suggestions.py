@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from microscope_qc.cli.parts import add_json, add_slides, slides_of, whole_number
+from microscope_qc.cli.parts import add_json, add_slides, number, slides_of, whole_number
 from microscope_qc.core.idle_threads import let_idle_threads_sleep
 
 if TYPE_CHECKING:
@@ -30,12 +30,19 @@ def register(subparsers: Commands) -> None:
     suggest.add_argument("--keep", action="store_true", help="keep them as a detection, whose findings count")
     similar = subparsers.add_parser(
         "similar",
-        description="Find the findings of a project that look most like one. The slides need features (embed).",
+        description="Find the findings of a project that look most like one, and give those that nobody has judged "
+        "its class and judgement (--apply). The slides need features (embed).",
     )
     for parser in (learn, suggest, similar):
         parser.add_argument("project", type=Path, metavar="PROJECT.mqc", help="folder of the project")
     similar.add_argument("finding", type=whole_number, metavar="ID", help="number of a finding")
     similar.add_argument("--count", type=whole_number, default=24, metavar="N", help="how many (default 24)")
+    similar.add_argument(
+        "--apply",
+        type=number,
+        metavar="ALIKE",
+        help="judge the unreviewed that are at least so alike (0 to 1)",
+    )
     for parser, handler in ((learn, _learn), (suggest, _suggest), (similar, _similar)):
         add_slides(parser)
         add_json(parser)
@@ -62,7 +69,7 @@ def _suggest(args: argparse.Namespace) -> int:
     from microscope_qc.cli.progress import print_json, run
     from microscope_qc.core.wording import listed, things
     from microscope_qc.project import Project
-    from microscope_qc.workflows.suggestions.judging import keep_as_detection
+    from microscope_qc.workflows.suggestions.keeping import keep_as_detection
     from microscope_qc.workflows.suggestions.round import suggest
 
     let_idle_threads_sleep(os.environ)
@@ -93,6 +100,8 @@ def _similar(args: argparse.Namespace) -> int:
     from microscope_qc.workflows.suggestions.similar import looks_of_findings
 
     let_idle_threads_sleep(os.environ)
+    if args.apply is not None:
+        return _apply(args)
     with Project.open(args.project, write=False) as project:
         looks = run(looks_of_findings(project, slide_ids=slides_of(project, args.slide)), args)
         names = {slide.id: slide.name for slide in project.slides}
@@ -104,4 +113,22 @@ def _similar(args: argparse.Namespace) -> int:
         return 0
     for one in found:
         print(f"{one.finding_id:>8}  {one.alike:5.2f}  {names[one.slide_id]}")
+    return 0
+
+
+def _apply(args: argparse.Namespace) -> int:
+    from microscope_qc.cli.progress import print_json, run
+    from microscope_qc.core.wording import things
+    from microscope_qc.project import Project
+    from microscope_qc.workflows.suggestions.alike import alike_in, same_for
+
+    with Project.open(args.project, write=True) as project:
+        slide_ids = slides_of(project, args.slide)
+        found = run(alike_in(project, args.finding, slide_ids=slide_ids, most=args.count), args)
+        ids = found.least(args.apply)
+        same_for(project, args.finding, ids)
+    if args.json:
+        print_json({"judged": ids.tolist()})
+    else:
+        print(f"{things(len(ids), 'finding')} judged like {args.finding}")
     return 0

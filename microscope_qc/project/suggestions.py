@@ -53,6 +53,11 @@ class SuggestionSet:
     def __len__(self) -> int:
         return len(self.scores)
 
+    @classmethod
+    def none(cls) -> SuggestionSet:
+        """Nothing is suggested."""
+        return cls(np.zeros((0, 4)), np.zeros(0), np.zeros(0, np.int64), np.zeros(0))
+
     def only(self, keep: np.ndarray) -> SuggestionSet:
         """Some of them, by a mask or by indices."""
         return SuggestionSet(
@@ -98,6 +103,18 @@ def read_suggestions(project: Path, slide: SlideRecord) -> SuggestionSet | None:
         values[:, :4], values[:, 4], values[:, 5].astype(np.int64), values[:, 6], str(document.get("round", "")),
         str(document.get("made", "")), labels,
     )  # fmt: skip
+
+
+def suggestions_stamp(project: Path, slide_id: int) -> tuple[int, int]:
+    """When the suggestions on a slide were written, and what is said of them, in ns; 0 where there is nothing."""
+    return _written(_path(project, slide_id)), _written(project / FOLDER / HOW_GOOD_NAME)
+
+
+def _written(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def drop_suggestions(project: Path, slide_id: int) -> None:

@@ -177,6 +177,10 @@ class Child(CommandChild):
         """Let it do, or continue, the training that the folder of a model asks for."""
         self._ask("train", folder, folder=str(folder))
 
+    def embed(self, project: Path, slide_id: int) -> None:
+        """Let it compute the features of a slide of a project, as far as they are not there."""
+        self._ask("embed", project, project=str(project), slide=slide_id)
+
     def suggest(self, project: Path, *, first: int | None) -> None:
         """Let it learn from the labels of a project and suggest places on its slides, on slide ``first`` first."""
         self._ask("suggest", project, project=str(project), first=first)

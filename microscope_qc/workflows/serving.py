@@ -68,6 +68,12 @@ def _train(asked: Mapping[str, Any], at_hand: AtHand) -> Job[object]:
     return train_as_asked(Path(asked["folder"]))
 
 
+def _embed(asked: Mapping[str, Any], at_hand: AtHand) -> Job[object]:
+    from microscope_qc.workflows.suggestions.asked import embed_as_asked
+
+    return embed_as_asked(Path(asked["project"]), int(asked["slide"]))
+
+
 def _suggest(asked: Mapping[str, Any], at_hand: AtHand) -> Job[object]:
     from microscope_qc.workflows.suggestions.asked import suggest_as_asked
 
@@ -75,7 +81,8 @@ def _suggest(asked: Mapping[str, Any], at_hand: AtHand) -> Job[object]:
 
 
 JOBS: dict[str, Callable[[Mapping[str, Any], AtHand], Job[object]]] = {
-    "detect": _detect, "get ready": _get_ready, "train": _train, "suggest": _suggest,
+    "detect": _detect, "get ready": _get_ready, "train": _train, "embed": _embed,
+    "suggest": _suggest,
 }  # fmt: skip
 """What may be asked for, by name."""
 

@@ -36,6 +36,7 @@ SINCE = {
     "areas.open",
 }
 SINCE |= {"review.severity", "detect.unusual"}
+SINCE |= {"suggest.learn", "suggest.next", "suggest.previous", "suggest.keep", "suggest.model", "review.alike"}
 SINCE |= {"area.draw", "area.next", "area.searched"}
 SINCE |= {"plane.next", "plane.previous", "channel.next", "channel.previous", "channel.all"}
 SINCE |= {"file.open_folder", "file.add_folder"}
@@ -65,8 +66,9 @@ LAYOUT = {
     "View/Theme": "system light dark",
     "Slide": "pixel_size info rename folder accept locate convert - next previous"
     " - fields names_fields import_fields export_fields - remove",
-    "Detect": "open unusual",
-    "Review": "confirm reject unreview choose similar explain composition severity - next previous note Work over Class"
+    "Detect": "open unusual - learn next previous keep model",
+    "Review": "confirm reject unreview choose similar alike explain composition severity"
+    " - next previous note Work over Class"
     " - area slide view - draw next searched - open",
     "Review/Work over": "slide selected all",
     "Review/Class": " ".join(CLASS_KEYS),

@@ -53,3 +53,19 @@ def test_what_looks_alike(labelled: Path, told, refused) -> None:
     lines = told("similar", labelled, 1, "--count", 3, text=True).splitlines()
     assert [int(line.split()[0]) for line in lines] == [one["id"] for one in alike]
     assert "not known" in refused("similar", labelled, 99)
+
+
+def test_what_looks_alike_is_judged_alike(labelled: Path, told, refused) -> None:
+    told("embed", labelled)
+    with Project.open(labelled) as project:
+        new = project.boxes.add(
+            1, make_rows(1, class_id=project.classes[1].id, y0=9, x0=9, y1=29, x1=29, confidence=0.5)
+        )
+    number = int(new[0])
+    assert told("similar", labelled, 1, "--apply", -1)["judged"] == [number], "the others were drawn"
+    with Project.open(labelled, write=False) as project:
+        assert project.boxes.rows(1)[-1]["class_id"] == project.classes[0].id
+    assert "Nothing looks like it" in refused("similar", labelled, 1, "--apply", 1)
+    with Project.open(labelled) as project:
+        project.history.undo()
+    assert told("similar", labelled, 1, "--apply", -1, text=True) == "1 finding judged like 1\n"

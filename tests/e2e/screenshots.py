@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 WIDTH, HEIGHT = 1600, 1000
 DEMO_SIZE = 4096
+LABELS = 20
 WELCOME, WELCOME_WIDTH = ("annotate", "review", "sem"), 560
 """Shown small on the welcome page, which loads them from the folder ``welcome`` beside OUT_DIR."""
 STILL = 10
@@ -45,6 +46,7 @@ def main() -> int:
     args.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="cross-sections-") as folder:
         os.environ["MICROSCOPE_QC_CONFIG_DIR"] = str(Path(folder) / "config")
+        os.environ["MICROSCOPE_QC_CACHE_DIR"] = str(Path(folder) / "cache")
         os.environ["LOGNAME"] = "anna"  # whoever declares an area is named in the picture
         project = args.project or _demo(args.demo or Path(folder) / "demo")
         copy = Path(folder) / "Cell 45" / "Cell 45.mqc"  # judging must not change the project that was given
@@ -95,6 +97,36 @@ def _place_slides(source: Path, copy: Path) -> None:
                 project.slides.relocate(slide.id, places[slide.id])
 
 
+def _labelled(source: Path) -> Path:
+    """A project of the same slide beside it, in which only some of the surest findings of each class are drawn."""
+    from microscope_qc.core.boxes import ReviewState, make_rows
+    from microscope_qc.project import Project
+
+    with Project.open(source, write=False) as project:
+        slide, classes = project.slides[0], list(project.classes)
+        rows = project.boxes.rows(slide.id)
+    rows = rows[np.argsort(-np.nan_to_num(rows["confidence"]))]
+    places = np.empty(len(rows), np.int64)  # of each among those of its class
+    for number in np.unique(rows["class_id"]):
+        of_class = np.flatnonzero(rows["class_id"] == number)
+        places[of_class] = np.arange(len(of_class))
+    drawn = rows[np.argsort(places, kind="stable")[:LABELS]]
+    path = source.with_name("Cell 45 anew.mqc")
+    with Project.create(path, slides=[slide.path]) as project:
+        project.slides.set_pixel_size(project.slides[0].id, slide.pixel_size_um[0])
+        ids = project.classes.ensure(classes)
+        code_of = {item.id: item.code for item in classes}
+        project.boxes.add(
+            project.slides[0].id,
+            make_rows(
+                len(drawn), **{side: drawn[side] for side in ("y0", "x0", "y1", "x1")}, state=ReviewState.CONFIRMED,
+                class_id=[ids[code_of[number]] for number in drawn["class_id"].tolist()],
+            ),
+            title=f"Draw {len(drawn)} boxes",
+        )  # fmt: skip
+    return path
+
+
 def take(project: Path, out: Path) -> None:
     """Open the window and take all pictures."""
     from qtpy.QtTest import QTest
@@ -113,6 +145,7 @@ def take(project: Path, out: Path) -> None:
     user = User(window)
     studio = Studio(user, out)
     studio.welcome(project)
+    studio.suggestions(_labelled(project))
     studio.open(project)
     studio.annotate()
     studio.densities()
@@ -143,6 +176,37 @@ class Studio:
         self.window.settings.add_recent(project)
         self.window.welcome.refresh()
         self._shoot("welcome")
+
+    def suggestions(self, project: Path) -> None:
+        """Twenty labels, and what they suggest all over the slide."""
+        from qtpy.QtCore import Qt
+
+        window, learning, suggested = self.window, self.window.learning, self.session.suggested
+        window.navigator.open_paths([project])
+        self.user.wait_until(lambda: self.session.project is not None, "the project")
+        self.user.wait_for_slide()
+        if not learning.on:
+            window.navigator.trigger("suggest.learn")
+        self.user.wait_until(
+            lambda: len(suggested) > 0 and learning.handle is None, "what is suggested", patience_s=1800
+        )
+        window.navigator.show_panel("suggestions")
+        window.resizeDocks([window.docks["gallery"]], [216], Qt.Orientation.Vertical)
+        self._still(window)
+        window.canvas.zoom_to(0.5)
+        suggested.step(1)
+        window.canvas.go_to(*self._middle_of_most())
+        self._shoot("suggestions")
+
+    def _middle_of_most(self) -> tuple[float, float]:
+        """The middle of the view that shows the most suggestions."""
+        view, suggested = self.window.canvas.view, self.session.suggested
+        boxes = suggested.to_judge().boxes
+        middles = (boxes[:, :2] + boxes[:, 2:]) / 2
+        apart = np.abs(middles[:, None] - middles[None])
+        reach = np.array([0.45 * view.height, 0.45 * view.width]) / view.zoom
+        y, x = middles[int(np.argmax((apart < reach).all(axis=2).sum(axis=1)))]
+        return float(y), float(x)
 
     def open(self, project: Path) -> None:
         """Open the project; some of its worst findings are judged already."""

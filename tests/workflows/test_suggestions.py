@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from disc_toys import Discs, write_discs
+from disc_toys import DISCS, Discs, write_discs
 
 from microscope_qc.core.boxes import ReviewState, coordinates, make_rows
 from microscope_qc.core.errors import InputError, ModelError
@@ -18,13 +18,16 @@ from microscope_qc.project import Project
 from microscope_qc.project.suggestions import SuggestionSet, read_how_good, read_suggestions, write_suggestions
 from microscope_qc.workflows.exchange.export import export_boxes
 from microscope_qc.workflows.results.statistics import project_statistics
+from microscope_qc.workflows.suggestions.alike import alike_in, find_alike, same_for
 from microscope_qc.workflows.suggestions.asked import suggest_as_asked
 from microscope_qc.workflows.suggestions.checking import check_project
 from microscope_qc.workflows.suggestions.embedding import embed_project
-from microscope_qc.workflows.suggestions.judging import accept, keep_as_detection, open_suggestions, reject
+from microscope_qc.workflows.suggestions.judging import accept, open_suggestions, reject
+from microscope_qc.workflows.suggestions.keeping import keep, keep_as_detection
 from microscope_qc.workflows.suggestions.labels import digest_of, known_slides
 from microscope_qc.workflows.suggestions.round import suggest
 from microscope_qc.workflows.suggestions.similar import looks_of_findings
+from microscope_qc.workflows.suggestions.so_far import judged_words, wanted_words
 
 LABELS = 14
 
@@ -205,3 +208,73 @@ def test_findings_that_look_alike(project: Project, drawn: Discs) -> None:
     assert len(alike) == 5 and 1 not in [one.finding_id for one in alike]
     assert all(one.finding_id <= LABELS for one in alike), "discs look like discs"
     assert [one.alike for one in alike] == sorted((one.alike for one in alike), reverse=True)
+
+
+def test_what_was_kept_by_halves_is_replaced(project: Project) -> None:
+    slide = project.slides[0]
+    found = two(project)
+    write_suggestions(project.path, slide, found)
+    before = len(project.boxes.rows(slide.id))
+    cancelled = keep(project, slide, found)
+    next(cancelled)
+    assert len(list(project.runs)) == 1
+    cancelled.close()
+    assert list(project.runs) == [] and len(project.boxes.rows(slide.id)) == before
+
+    killed = keep(project, slide, found)
+    while not next(killed).done:
+        pass
+    run = next(iter(project.runs))
+    assert run.state == "running"
+    kept = keep_as_detection(project, slide.id)
+    assert [one.id for one in project.runs] == [kept.id] and (kept.state, kept.found) == ("finished", 2)
+    with pytest.raises(InputError, match="no run"):
+        killed.close()
+
+
+def test_how_the_last_judged_did_is_said_as_it_is_now(project: Project) -> None:
+    assert judged_words(project) == ""
+    slide = project.slides[0]
+    boxes = np.array([[4.0 + 20 * number, 600, 16 + 20 * number, 612] for number in range(24)])
+    count = len(boxes)
+    found = SuggestionSet(boxes, np.ones(count), np.full(count, project.classes[0].id), np.ones(count), "r", "now", 9)
+    reject(project, slide.id, found.only(np.arange(4)))
+    assert judged_words(project) == "Of the last 4 you judged 0 were right: too few to say how good it is."
+    accept(project, slide.id, found.only(np.arange(4, 19)))
+    reject(project, slide.id, found.only(np.arange(19, 24)))
+    assert judged_words(project) == "Of the last 20 you judged 15 were right (75 %, 53–89 %)."
+    project.history.undo()
+    assert judged_words(project).startswith("Of the last 19 you judged 15 were right (79 %")
+
+
+def test_what_would_help_is_named_by_class() -> None:
+    codes = {1: "ACP", 2: "AOP", 3: "CRK"}
+    assert wanted_words({1: 20, 2: 5, 3: 7}, codes) == "What would help: 1 more of CRK and 3 more of AOP."
+    assert wanted_words({1: 20}, codes) == wanted_words({}, codes) == ""
+    assert wanted_words({1: 1, 2: 1, 3: 1, 9: 2}, codes | {9: "X"}).endswith(", and of 1 further class.")
+
+
+def test_what_looks_alike_is_judged_in_one_step(project: Project, drawn: Discs) -> None:
+    disc, square = (defect.id for defect in list(project.classes)[:2])
+    left = np.concatenate([drawn.boxes[drawn.round][LABELS:], drawn.boxes[~drawn.round][LABELS // 3 :]])
+    y0, x0, y1, x1 = left.T
+    new = project.boxes.add(1, make_rows(len(left), class_id=square, y0=y0, x0=x0, y1=y1, x1=x1, confidence=0.5))
+    few = 5
+    with pytest.raises(InputError, match="has not been read for that"):
+        run_job(alike_in(project, 1))
+    run_job(embed_project(project))
+    project.boxes.edit([1], state=ReviewState.CONFIRMED)
+    found = run_job(find_alike(project.path, 1, slide_ids=[1]))
+    assert sorted(found.ids.tolist()) == sorted(np.asarray(new).tolist()), "only what nobody has judged"
+    is_disc = np.isin(found.ids, np.asarray(new)[: DISCS - LABELS])
+    assert found.alike[is_disc].mean() > found.alike[~is_disc].mean() and is_disc[:few].sum() >= few - 1
+    assert found.least(1.1).tolist() == [] and (np.diff(found.alike) <= 0).all()
+    with pytest.raises(InputError, match="Nothing looks like it"):
+        same_for(project, 1, found.least(1.1))
+    before = len(project.history.entries())
+    same_for(project, 1, found.ids[:few])
+    rows = project.boxes.table(1).get(found.ids[:few])
+    assert (rows["class_id"] == disc).all() and (rows["state"] == ReviewState.CONFIRMED).all()
+    assert len(project.history.entries()) == before + 1
+    assert project.history.undo_title == f"Confirm {few} findings as {project.classes[0].code}, like #1"
+    assert len(run_job(alike_in(project, 1, most=3)).ids) == 3

@@ -44,3 +44,8 @@ def selected(context: Context) -> str:
 def has_selection(context: Context) -> str:
     """Needs selected findings."""
     return with_project(context) or ("" if len(context.session.selection) else "Select a finding first.")
+
+
+def judgeable(context: Context) -> str:
+    """Needs selected findings, or a suggestion that is looked at, in a project that this window may change."""
+    return writing(context) if context.session.suggested.current is not None else selected(context)

@@ -62,6 +62,7 @@ class JobHandle(QObject):
         self.started = datetime.now()
         self.seconds = 0.0
         self.cancelling = False
+        self.listed = True
         self.token = CancelToken()
         self._clock = time.monotonic()
         self._time_left = TimeLeft()
@@ -111,6 +112,7 @@ class JobRunner(QObject):
     changed = Signal(object)
     ended = Signal(object)
     failed = Signal(object)  # JobHandle, when it has no on_failed callback
+    forgotten = Signal(object)  # JobHandle, ended, of those that are not listed
     _arrived = Signal(object)  # a callable from a worker, to be run in the window's thread
 
     def __init__(self, parent: QObject | None = None, *, workers: int = 3) -> None:
@@ -150,13 +152,16 @@ class JobRunner(QObject):
         on_cancelled: Callable[[], None] | None = None,
         *,
         urgent: bool = False,
+        listed: bool = True,
     ) -> JobHandle:
         """Drive a generator in a worker thread.
 
         ``on_failed`` takes the error over; without it :attr:`failed` is emitted and the window shows it. ``urgent`` is
-        what the user cannot go on without: it does not queue behind long jobs.
+        what the user cannot go on without: it does not queue behind long jobs. What is not ``listed`` leaves the
+        history when it has ended without an error: it is done again and again.
         """
         handle = self._begin(title)
+        handle.listed = listed
 
         def work() -> None:
             ending: _Ending
@@ -303,6 +308,9 @@ class JobRunner(QObject):
         self._slices.pop(handle, None)
         handle.finish(state, result=result, error=error)
         self.ended.emit(handle)
+        if not handle.listed and state is not JobState.FAILED:
+            self.history.remove(handle)
+            self.forgotten.emit(handle)
         if state is JobState.RETURNED and on_done is not None:
             on_done(result)
         elif state is JobState.CANCELLED and on_cancelled is not None:

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from psygnal import SignalInstance
 from qtpy.QtCore import QPointF, Qt, QTimer, Signal
+from qtpy.QtGui import QPainter
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from microscope_qc.app.base.turns import Later
 from microscope_qc.app.canvas.boxes.box_layer import BoxLayer
+from microscope_qc.app.canvas.boxes.suggestion_layer import SuggestionLayer
 from microscope_qc.app.canvas.hover import HoverCard
 from microscope_qc.app.canvas.legend import Legend
 from microscope_qc.app.canvas.overlay import Overlay
@@ -58,6 +60,8 @@ class Canvas(QWidget):
         self.boxes = BoxLayer(session, self.picture.scene, on_ready=self._on_boxes_ready)
         self.tools = Tools(session, self.boxes)
         self.overlay = Overlay(session, self.boxes, self.tools, native)
+        self.suggestions = SuggestionLayer(session, self.picture.scene)
+        self.overlay.further.append(self._paint_suggestions)
         self.overview = OverviewMap(native, session)
         self.overview.place_chosen.connect(self.go_to)
         self.legend = Legend(session, native)
@@ -91,6 +95,8 @@ class Canvas(QWidget):
             (session.stage_now.changed, self.update_later),
             (session.slides_changed, self.update_later),
             (session.selection.changed, self._on_selection_changed),
+            (session.suggested.changed, self._on_suggestions_changed),
+            (session.suggested.current_changed, self._on_suggestions_changed),
             (session.tool_changed, self._on_tool_changed),
             (session.centre_requested, self.show_box),
             (session.area_requested, self.show_area),
@@ -139,6 +145,7 @@ class Canvas(QWidget):
         self._view_due = False
         self.picture.set_view(self.tools.view)
         self.boxes.set_view(self.tools.view)
+        self.suggestions.set_view(self.tools.view)
 
     def _held(self, view: View) -> View:
         """Keep some of the slide visible, wherever the user pans."""
@@ -235,7 +242,7 @@ class Canvas(QWidget):
             self._take_view()
             self.picture.tiles.plan_now()
         view = self.view
-        if self.boxes.refresh(view):
+        if self.boxes.refresh(view) | self.suggestions.refresh(view):
             self.picture.redraw()
         self.overlay.view = view
         self.overlay.update()
@@ -318,11 +325,19 @@ class Canvas(QWidget):
 
     def _on_classes_changed(self) -> None:
         self.overlay.forget_tags()
+        self.suggestions.reload()
         self._on_rows_changed()
 
     def _on_selection_changed(self) -> None:
         self.boxes.restyle()
         self.update_soon()
+
+    def _on_suggestions_changed(self) -> None:
+        self.suggestions.reload()
+        self.update_soon()
+
+    def _paint_suggestions(self, painter: QPainter, view: View) -> None:
+        self.suggestions.paint(painter, view, self.overlay.tag)
 
     def _on_tool_changed(self, tool: str) -> None:
         self.tools.cancel()

@@ -26,6 +26,9 @@ LARGEST_SHARE = 1 / 8
 LATER_MS = 200
 """The classes present are looked up at most this often while findings change."""
 STATES = (("confirmed", Qt.PenStyle.SolidLine, 2.0), ("unreviewed", Qt.PenStyle.DashLine, 2.0))
+REJECTED = (("rejected", Qt.PenStyle.SolidLine, 1.0),)
+SUGGESTED = (("suggested", Qt.PenStyle.DotLine, 2.0),)
+DASHES = {Qt.PenStyle.DashLine: [2.6, 1.9], Qt.PenStyle.DotLine: [1.0, 1.0]}
 
 
 class Legend(QWidget):
@@ -52,7 +55,8 @@ class Legend(QWidget):
         self._drawn = QPixmap()
         self._drawn_key: tuple[object, ...] = ()
         self._later = Later(self, self.look_up, after_ms=LATER_MS)
-        for signal in (session.boxes_changed, session.filter_changed, session.classes_changed, session.slide_changed):
+        for signal in (session.boxes_changed, session.filter_changed, session.classes_changed, session.slide_changed,
+                       session.suggested.changed):  # fmt: skip
             link(self, signal, self._look_up_later)
         self.hide()
 
@@ -109,12 +113,20 @@ class Legend(QWidget):
         metrics = QFontMetricsF(self._font())
         words = [f"{item.code}  {item.name}" for item in self.classes] + [name for name, _, _ in STATES]
         width = max((metrics.horizontalAdvance(text) for text in words), default=0) + SWATCH + 32
-        lines = len(self.classes) + bool(self.more) + 3
+        lines = len(self.classes) + bool(self.more) + len(self._lines())
         return QSize(round(min(width, WIDEST)), round(lines * self._line() + 22))
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Qt: draw, from a pixmap, since every frame of the canvas below asks for it."""
-        key = (tuple(self.classes), self.more, self.size(), theme.current(), self.devicePixelRatioF(), self._font())
+        key = (
+            tuple(self.classes),
+            self.more,
+            len(self._lines()),
+            self.size(),
+            theme.current(),
+            self.devicePixelRatioF(),
+            self._font(),
+        )
         if key != self._drawn_key:
             self._drawn, self._drawn_key = self._draw(), key
         painter = QPainter(self)
@@ -152,10 +164,10 @@ class Legend(QWidget):
         painter.drawLine(QPointF(10, y + 3), QPointF(self.width() - 10, y + 3))
         y += 6
         grey = QColor("#9a9a9a")
-        for name, style, width in (*STATES, ("rejected", Qt.PenStyle.SolidLine, 1.0)):
+        for name, style, width in self._lines():
             pen = QPen(grey if name == "rejected" else QColor(colours.text), width, style, Qt.PenCapStyle.FlatCap)
-            if style == Qt.PenStyle.DashLine:
-                pen.setDashPattern([2.6, 1.9])
+            if style in DASHES:
+                pen.setDashPattern(DASHES[style])
             painter.setPen(pen)
             middle = round(y + self._line() / 2)
             painter.drawLine(QPointF(10, middle), QPointF(SWATCH + 2, middle))
@@ -172,6 +184,10 @@ class Legend(QWidget):
         painter.setPen(QColor(colour))
         painter.drawText(QPointF(x, y + (self._line() + metrics.ascent() - metrics.descent()) / 2), text)
         return x + metrics.horizontalAdvance(text)
+
+    def _lines(self) -> tuple[tuple[str, Qt.PenStyle, float], ...]:
+        """What the lines around boxes mean; dotted only where something is suggested."""
+        return (*STATES, *REJECTED, *(SUGGESTED if len(self._session.suggested) else ()))
 
     def _font(self) -> QFont:
         font = QFont(self.font())

@@ -73,14 +73,15 @@ class Overlay(QWidget):
             key = class_id, state == ReviewState.REJECTED
             if key not in tags:
                 item = classes.get(class_id) or self._session.class_of(class_id)
-                tag = self._tag(item.code, "#b8b8b8" if key[1] else item.colour)
+                tag = self.tag(item.code, "#b8b8b8" if key[1] else item.colour)
                 tags[key] = tag, tag.height() / tag.devicePixelRatio()
             tag, height = tags[key]
             left, top = view.to_screen(y0, x0)
             y = top - height - 3
             painter.drawPixmap(QPointF(left - 1, y if y > 0 else top + 3), tag)
 
-    def _tag(self, code: str, colour: str) -> QPixmap:
+    def tag(self, code: str, colour: str) -> QPixmap:
+        """A short text on a dark ground, at the resolution of the screen."""
         ratio = self.devicePixelRatioF()
         key = (code, colour, ratio)
         if key not in self._tags:
@@ -114,7 +115,7 @@ class Overlay(QWidget):
                 painter.setBrush(Qt.BrushStyle.NoBrush)
                 painter.drawLines(lines)
                 painter.drawEllipse(QPointF(x, y), 7, 7)
-            tag = self._tag(mark.name, MARK_COLOUR.name())
+            tag = self.tag(mark.name, MARK_COLOUR.name())
             painter.drawPixmap(QPointF(x + 12, y - tag.height() / tag.devicePixelRatio() - 2), tag)
 
     def _paint_stage(self, painter: QPainter) -> None:
@@ -129,7 +130,7 @@ class Overlay(QWidget):
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.drawLines(lines)
             painter.drawEllipse(QPointF(x, y), 14, 14)
-        tag = self._tag("stage", STAGE_COLOUR.name())
+        tag = self.tag("stage", STAGE_COLOUR.name())
         painter.drawPixmap(QPointF(x + 16, y + 6), tag)
 
     def _paint_gesture(self, painter: QPainter) -> None:

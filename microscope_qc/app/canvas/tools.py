@@ -73,6 +73,11 @@ class Tools:
         y, x = self.view.to_slide(pointer.x, pointer.y)
         return self._boxes.at(y, x, margin_px=3.0 / self.view.zoom)
 
+    def suggestion_at(self, pointer: Pointer) -> int | None:
+        """Place of the suggestion at a point on screen."""
+        y, x = self.view.to_slide(pointer.x, pointer.y)
+        return self._session.suggested.at(y, x, margin_px=3.0 / self.view.zoom)
+
     def editable_box(self) -> Box | None:
         """The one selected box, if it may be edited and is large enough on screen for handles."""
         selection = self._session.selection
@@ -258,6 +263,7 @@ class Tools:
         if self._hit is None:
             if not pointer.shift:
                 selection.clear()
+                self._session.suggested.select(self.suggestion_at(pointer))
         elif pointer.shift:
             selection.toggle(self._hit)
         else:

@@ -145,6 +145,7 @@ def _select_none(context: Context) -> None:
     elif session.tool != "select":
         session.set_tool("select")
     else:
+        session.suggested.select(None)
         session.selection.clear()
 
 

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from microscope_qc.app.actions.action import Action
-from microscope_qc.app.actions.checks import has_selection, selected, with_project, writing
+from microscope_qc.app.actions.checks import has_selection, judgeable, selected, with_project, writing
 from microscope_qc.app.widgets.review_keys import REVIEW_KEYS, RejectStrip
 from microscope_qc.core.defect_class import CLASS_KEYS
 
@@ -19,7 +19,10 @@ def _confirm(context: Context) -> None:
 
 
 def ask_reason(context: Context) -> None:
-    """Ask for the reason on the canvas, reject, and go on."""
+    """Ask for the reason on the canvas, reject, and go on; a suggestion is rejected at once."""
+    if context.session.suggested.current is not None:
+        context.session.suggested.judge_current(accepted=False)
+        return
 
     def make() -> RejectStrip:
         strip = RejectStrip(context.canvas)
@@ -48,6 +51,13 @@ def _same_for_similar(context: Context) -> None:
     SimilarDialog(context.session, context.navigator.window).exec()
 
 
+def _same_for_alike(context: Context) -> None:
+    """Preview the findings that look like this one, then judge them."""
+    from microscope_qc.app.widgets.alike_dialog import AlikeDialog
+
+    AlikeDialog(context.session, context.jobs, context.navigator.window).exec()
+
+
 def _explain(context: Context) -> None:
     """Show what a classifier takes the selected finding for; the dialog stays open, and goes on to the next ones."""
     from microscope_qc.app.dialogs.evidence import EvidenceDialog
@@ -71,11 +81,11 @@ def _severity(context: Context) -> None:
 
 
 def _next(context: Context) -> None:
-    context.session.navigation.next()
+    context.session.judging.step(1)
 
 
 def _previous(context: Context) -> None:
-    context.session.navigation.previous()
+    context.session.judging.step(-1)
 
 
 def _write_note(context: Context) -> None:
@@ -118,7 +128,7 @@ ACTIONS = (
         _confirm,
         REVIEW_KEYS["review.confirm"],
         "check",
-        when=selected,
+        when=judgeable,
     ),
     Action(
         "review.reject",
@@ -127,7 +137,7 @@ ACTIONS = (
         ask_reason,
         REVIEW_KEYS["review.reject"],
         "close",
-        when=selected,
+        when=judgeable,
         tooltip="Then a letter: F false positive, P preparation artefact, D duplicate, …",
     ),
     Action(
@@ -157,6 +167,16 @@ ACTIONS = (
         "content-duplicate",
         when=selected,
         tooltip="First shows which findings would change",
+    ),
+    Action(
+        "review.alike",
+        "Same for all that look like it…",
+        "Review",
+        _same_for_alike,
+        ("Shift+E",),
+        "image-multiple-outline",
+        when=selected,
+        tooltip="First shows which findings would change, with a slider of how alike they must look",
     ),
     Action(
         "review.explain",

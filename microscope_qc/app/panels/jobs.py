@@ -53,6 +53,7 @@ class JobsDock(QWidget):
         for handle in jobs.history:
             self._add(handle)
         jobs.started.connect(self._add)
+        jobs.forgotten.connect(self._drop)
         self._show_empty()
 
     def _add(self, handle: JobHandle) -> None:
@@ -60,6 +61,12 @@ class JobsDock(QWidget):
             row = JobRow(handle)
             self._rows[handle] = row
             self._column.insertWidget(0, row)
+        self._show_empty()
+
+    def _drop(self, handle: JobHandle) -> None:
+        row = self._rows.pop(handle, None)
+        if row is not None:
+            row.deleteLater()
         self._show_empty()
 
     def _show_empty(self) -> None:

@@ -28,6 +28,7 @@ BUILT_IN = {
     "bookmarks": f"{_HERE}.bookmarks:PANEL",
     "card": f"{_HERE}.finding:PANEL",
     "detect": f"{_HERE}.detect:PANEL",
+    "suggestions": f"{_HERE}.suggestions:PANEL",
     "sem": f"{_HERE}.sem:PANEL",
     "display": f"{_HERE}.display:PANEL",
     "history": f"{_HERE}.history:PANEL",

@@ -13,6 +13,7 @@ from microscope_qc.workflows.review import judging
 if TYPE_CHECKING:
     from microscope_qc.app.session.navigation import Navigation
     from microscope_qc.app.session.state import SessionState
+    from microscope_qc.app.session.suggested import Suggested
     from microscope_qc.app.session.writing import Writing
     from microscope_qc.project import Project
 
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
 class Judging:
     """Judges findings of any slide of the project; each call is one entry of the history."""
 
-    def __init__(self, session: SessionState, navigation: Navigation, writing: Writing) -> None:
-        self._session, self._navigation, self._writing = session, navigation, writing
+    def __init__(
+        self, session: SessionState, navigation: Navigation, writing: Writing, suggested: Suggested
+    ) -> None:  # fmt: skip
+        self._session, self._navigation, self._writing, self._suggested = session, navigation, writing, suggested
 
     def _project(self) -> Project:
         if self._session.project is None:
@@ -71,15 +74,30 @@ class Judging:
         if len(ids):
             judging.set_note(self._project(), ids, note, carry_out=self._writing.carry_out)
 
-    # -- the selection -----------------------------------------------------------------------------------------------
+    # -- the selection, or the suggestion that is looked at ----------------------------------------------------------
 
     def confirm_and_next(self) -> None:
-        """Confirm the selection, then go to the next finding."""
-        self._and_next(self.confirm)
+        """Confirm the selection, then go to the next finding; a suggestion becomes a finding."""
+        if self._suggested.current is not None:
+            self._suggested.judge_current(accepted=True)
+        else:
+            self._and_next(self.confirm)
 
     def reject_and_next(self, reason: str) -> None:
-        """Reject the selection, then go to the next finding."""
-        self._and_next(lambda ids: self.reject(ids, reason))
+        """Reject the selection, then go to the next finding; a suggestion is wrong, whatever the reason."""
+        if self._suggested.current is not None:
+            self._suggested.judge_current(accepted=False)
+        else:
+            self._and_next(lambda ids: self.reject(ids, reason))
+
+    def step(self, by: int) -> None:
+        """Go to the next finding (1), or the one before (-1); from a suggestion to a suggestion."""
+        if self._suggested.current is not None:
+            self._suggested.step(by)
+        elif by > 0:
+            self._navigation.next()
+        else:
+            self._navigation.previous()
 
     def _and_next(self, judge: Callable[[np.ndarray], None]) -> None:
         """Keep a selection of several, so that the user sees what was judged."""
@@ -97,11 +115,16 @@ class Judging:
             self._navigation.select_and_centre(following)
 
     def press_class_key(self, key: str) -> None:
-        """Set the class with this key for the selection, or as the class to draw when nothing is selected."""
+        """Set the class with this key for the selection, or as the class to draw when nothing is selected.
+
+        A suggestion becomes a finding of this class.
+        """
         session = self._session
         wanted = next((item for item in session.classes if item.key == key), None)
         if wanted is None:
             session.notice.emit(f"No class has the key {key}.")
+        elif self._suggested.current is not None:
+            self._suggested.judge_current(accepted=True, class_id=wanted.id)
         elif len(session.selection):
             self.relabel(session.selection.ids, wanted.id)
         else:

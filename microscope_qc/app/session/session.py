@@ -12,11 +12,13 @@ from microscope_qc.app.session.declaring import AreaDeclaring
 from microscope_qc.app.session.judging import Judging
 from microscope_qc.app.session.navigation import Navigation
 from microscope_qc.app.session.state import SessionState
+from microscope_qc.app.session.suggested import Suggested
 from microscope_qc.app.session.undoing import Undoing
 from microscope_qc.app.session.writing import Writing
 
 if TYPE_CHECKING:
     from microscope_qc.app.base.jobs import JobRunner
+    from microscope_qc.app.session.label_learning import LabelLearning
     from microscope_qc.app.session.measuring import Measuring
     from microscope_qc.app.session.review_order import FindingModel
     from microscope_qc.project import Project
@@ -31,10 +33,12 @@ class Session(SessionState):
         self.writing = Writing(self)
         self.editing = BoxEditing(self, self.writing)
         self.declaring = AreaDeclaring(self)
-        self.judging = Judging(self, self.navigation, self.writing)
+        self.suggested = Suggested(self, self.writing)
+        self.judging = Judging(self, self.navigation, self.writing, self.suggested)
         self.undoing = Undoing(self, self.writing)
         self._findings: FindingModel | None = None
         self._measuring: Measuring | None = None
+        self._learning: LabelLearning | None = None
 
     def _leave_project(self, project: Project) -> None:
         self.writing.before_closing()
@@ -59,3 +63,13 @@ class Session(SessionState):
             assert self.jobs is not None
             self._measuring = Measuring(self, self.jobs)
         return self._measuring
+
+    @property
+    def learning(self) -> LabelLearning:
+        """Learns from labels while they are made; created on first use, in a window that runs jobs."""
+        if self._learning is None:
+            from microscope_qc.app.session.label_learning import LabelLearning
+
+            assert self.jobs is not None
+            self._learning = LabelLearning(self, self.jobs, self.suggested)
+        return self._learning

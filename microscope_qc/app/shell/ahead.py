@@ -17,6 +17,7 @@ _PANELS = "microscope_qc.app.panels"
 MODULES = (
     f"{_PANELS}.review.page", f"{_PANELS}.learn.page", f"{_PANELS}.models.panel", f"{_PANELS}.models.comparisons.panel",
     f"{_PANELS}.learn.studies.panel", f"{_PANELS}.statistics.page", f"{_PANELS}.sem.panel",
+    f"{_PANELS}.suggestions.panel", "microscope_qc.workflows.suggestions.keeping",
 )  # fmt: skip
 
 

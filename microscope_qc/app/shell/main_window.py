@@ -91,6 +91,7 @@ class MainWindow(QMainWindow):
         HourlyBackup(self.session, self.jobs, self)
         DetectorReadiness(self.session, self.jobs, settings, self)
         ModulesAhead(self.session, self.jobs, self)
+        self.learning = self.session.learning
         self.conversions = Conversions(self.session, self.jobs, self.offer_bar)
         self._with_project = self._said_of_project = False
         self._build_middle()
@@ -192,6 +193,9 @@ class MainWindow(QMainWindow):
             signal.connect(self.book.refresh_soon)
         session.slide_view.measurement_changed.connect(self._on_measurement_changed)
         session.slide_view.veil_changed.connect(self.book.refresh_soon)
+        for changed in (session.suggested.changed, session.suggested.current_changed):
+            changed.connect(self.book.refresh_soon)
+        self.learning.changed.connect(self.book.refresh_soon)
         session.project_changed.connect(self._on_project_changed)
         session.mosaic_changed.connect(self._on_mosaic_changed)
         session.tool_changed.connect(self._on_tool_changed)
@@ -363,6 +367,7 @@ class MainWindow(QMainWindow):
         self.workspaces.remember()
         self.settings.geometry = bytes(self.saveGeometry().toHex().data()).decode("ascii")
         self.jobs.close()
+        self.learning.close()
         for content in (*self.pages.with_threads(), *(dock.content for dock in self.docks.values())):
             if isinstance(content, ReadsCrops):
                 content.close_crops()

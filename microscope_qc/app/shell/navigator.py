@@ -67,6 +67,11 @@ class WindowNavigator:
         """The parent of dialogs."""
         return self._window
 
+    @property
+    def in_review(self) -> bool:
+        """Whether the Review workspace is shown, which has no room for panels."""
+        return self.workspaces.current == "review"
+
     # -- going somewhere ---------------------------------------------------------------------------------------------
 
     def open_paths(self, paths: Iterable[str | Path]) -> None:
@@ -79,7 +84,7 @@ class WindowNavigator:
         if dock is None:
             self._session.notice.emit("This panel is not installed.")
             return None
-        if self.workspaces.current == "review":  # it has no room for panels
+        if self.in_review:
             self.workspaces.use(next((other for other in dock.spec.workspaces if other != "review"), "annotate"))
         content = dock.build()
         dock.show()
@@ -98,6 +103,11 @@ class WindowNavigator:
     def use_workspace(self, name: str) -> None:
         """Switch to a workspace; the arrangement of the one before is remembered."""
         self.workspaces.use(name)
+
+    def train(self) -> None:
+        """Open the Learn workspace and begin a training there, as it is set, or say why it cannot begin."""
+        self.workspaces.use("learn")
+        self._pages.train()
 
     def only(self, kind: type[W], make: Callable[[], W]) -> W:
         """Return the window's one widget of a kind; ``make`` creates it the first time."""

@@ -49,7 +49,7 @@ class Pages(QStackedWidget):
         self.statistics: StatisticsPage | None = None
         self._made_by_parts: dict[str, tuple[QWidget, PartByPart]] = {}
         self._review_zoom = 0.0
-        self._workspace = ""
+        self._workspace, self._train_when_made = "", False
         self._coming = QWidget()
         self._make_soon = Later(self, self._show_page)
         for page in (welcome, canvas, self._coming):
@@ -83,6 +83,13 @@ class Pages(QStackedWidget):
             self._make_soon.soon()
         else:
             self._show_page()
+
+    def train(self) -> None:
+        """Begin a training on the Learn page, as soon as it is made."""
+        if self.learn is not None:
+            self.learn.train_when_counted()
+        else:
+            self._train_when_made = True
 
     def _show_page(self) -> None:
         made = {"review": self._review_page, "learn": self._learn_page, "statistics": self._statistics_page}
@@ -133,6 +140,9 @@ class Pages(QStackedWidget):
 
     def _take(self, *, learn: LearnPage | None = None, statistics: StatisticsPage | None = None) -> None:
         self.learn, self.statistics = learn or self.learn, statistics or self.statistics
+        if learn is not None and self._train_when_made:
+            self._train_when_made = False
+            learn.train_when_counted()
 
     def _review_page(self) -> ReviewPane:
         if self.review is None:

@@ -204,7 +204,10 @@ class Workspaces:
             return
         window = self._window
         shown = [dock for dock in self._docks.values() if name in dock.spec.workspaces and not dock.isHidden()]
-        by_area = {area: [dock for dock in shown if dock.spec.area == area] for area in AREAS}
+        # those behind a tab have the size of the one in front
+        names = {dock.spec.name for dock in shown}
+        front = [dock for dock in shown if dock.spec.tab_with not in names]
+        by_area = {area: [dock for dock in front if dock.spec.area == area] for area in AREAS}
         if by_area["left"]:
             window.resizeDocks(by_area["left"], [236] * len(by_area["left"]), Qt.Orientation.Horizontal)
             window.resizeDocks(by_area["left"], [220, 320][: len(by_area["left"])], Qt.Orientation.Vertical)

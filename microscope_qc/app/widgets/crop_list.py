@@ -180,6 +180,11 @@ class _Ids(QAbstractListModel):
         super().__init__(parent)
         self._ids = list(ids)
 
+    def show_ids(self, ids: Sequence[int]) -> None:
+        self.beginResetModel()
+        self._ids = list(ids)
+        self.endResetModel()
+
     def rowCount(self, parent: QModelIndex | QPersistentModelIndex = NOWHERE) -> int:
         return 0 if parent.isValid() else len(self._ids)
 
@@ -188,8 +193,15 @@ class _Ids(QAbstractListModel):
 
 
 class CropList(CropView):
-    """A fixed list of findings, for viewing only."""
+    """A list of findings, for viewing only."""
 
     def __init__(self, session: Session, ids: Sequence[int], parent: QWidget) -> None:
         super().__init__(session, parent)
-        self.setModel(_Ids(ids, self))
+        self._ids = _Ids(ids, self)
+        self.setModel(self._ids)
+
+    def show_ids(self, ids: Sequence[int]) -> None:
+        """Show other findings."""
+        self._ids.show_ids(ids)
+        self.updateGeometries()
+        self.viewport().update()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from qtpy.QtCore import QModelIndex, QObject, QPersistentModelIndex, QPoint, QPointF, QRect, QRectF, QSize, Qt
@@ -14,11 +15,15 @@ from qtpy.QtGui import QColor, QFont, QFontMetrics, QPainter, QPalette, QPen, QP
 from qtpy.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
 from microscope_qc.app.base import theme
-from microscope_qc.app.session.review_order import BOX_ID, FindingModel
+from microscope_qc.app.session.review_order import BOX_ID
 from microscope_qc.app.session.session import Session
 from microscope_qc.app.widgets.crops import MISSING, CropImage, CropProvider, CropSpec
 from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.wording import class_of, confidence_text, size_text
+
+if TYPE_CHECKING:
+    from microscope_qc.core.defect_class import DefectClass
+    from microscope_qc.project.records import SlideRecord
 
 CONFIRMED = QColor("#009E73")
 REJECTED = QColor("#8a8a8a")
@@ -44,6 +49,7 @@ class BoxStyle:
     colour: QColor
     state: ReviewState
     line_px: float = 2.0
+    dotted: bool = False
 
     @classmethod
     def of(cls, row: np.void, colour: str, *, line_px: float = 2.0) -> BoxStyle:
@@ -77,7 +83,10 @@ def paint_crop(painter: QPainter, target: QRectF, spec: CropSpec, crop: CropImag
 def paint_box(
     painter: QPainter, target: QRectF, spec: CropSpec, box: tuple[float, float, float, float], style: BoxStyle
 ) -> QRectF:
-    """Outline of a box over its crop: solid confirmed, dashed unreviewed, thin grey rejected; returns its rectangle."""
+    """Outline of a box over its crop: solid confirmed, dashed unreviewed, thin grey rejected, dotted suggested.
+
+    Returns its rectangle.
+    """
     height, width = spec.region.shape
     scale_y, scale_x = target.height() / max(height, 1), target.width() / max(width, 1)
     y0, x0, y1, x1 = box
@@ -95,7 +104,10 @@ def paint_box(
     painter.setPen(QPen(HALO, width_px + 2.0))
     painter.drawRect(rect)
     pen = QPen(QColor(200, 200, 200) if rejected else style.colour, width_px)
-    if style.state is ReviewState.UNREVIEWED:
+    if style.dotted:
+        pen.setCapStyle(Qt.PenCapStyle.FlatCap)
+        pen.setDashPattern([1.2, 1.6])
+    elif style.state is ReviewState.UNREVIEWED:
         pen.setDashPattern([4.0, 2.5])
     painter.setPen(pen)
     painter.drawRect(rect)
@@ -145,12 +157,21 @@ def _star(x: float, y: float, radius: float) -> QPolygonF:
     )
 
 
+class Rows(Protocol):
+    """What a delegate asks of a model."""
+
+    @property
+    def classes(self) -> Mapping[int, DefectClass]:
+        """The classes by their numbers."""
+
+    def box(self, box_id: int, /) -> np.void | None:
+        """The row of what a cell shows."""
+
+
 class FindingDelegate(QStyledItemDelegate):
     """Paints the cells of a gallery."""
 
-    def __init__(
-        self, session: Session, model: FindingModel, crops: CropProvider, parent: QObject | None = None
-    ) -> None:
+    def __init__(self, session: Session, model: Rows, crops: CropProvider, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._session = session
         self._model = model
@@ -182,9 +203,21 @@ class FindingDelegate(QStyledItemDelegate):
         line = QFontMetrics(self.caption_font(option.font)).height()
         return QSize(self._side + 2 * PADDING + 4, self._side + 2 * PADDING + 2 * line + 6)
 
+    def slide_of(self, row: np.void) -> SlideRecord | None:
+        """The slide that a row is of."""
+        return self._session.slide_of(int(row["id"]))
+
+    def pixel_size_of(self, row: np.void) -> tuple[float, float] | None:
+        """The pixel size of that slide."""
+        return self._session.pixel_size_of(int(row["id"]))
+
+    def style_of(self, row: np.void, colour: str) -> BoxStyle:
+        """How its box is painted."""
+        return BoxStyle.of(row, colour)
+
     def spec(self, row: np.void) -> CropSpec:
         """What to read for a box at the current size."""
-        slide = self._session.slide_of(int(row["id"]))
+        slide = self.slide_of(row)
         return _spec_around(box_of(row), round(self._side * self.ratio), 0 if slide is None else slide.id)
 
     def paint(
@@ -224,8 +257,8 @@ class FindingDelegate(QStyledItemDelegate):
         if np.isnan(row["confidence"]):  # NaN, for none, is not equal to itself
             values = tuple(map(str, values))
         found = class_of(self._model.classes, row)
-        slide = self._session.slide_of(int(row["id"])) if self._session.scoped.several else None
-        place = spec.slide_id, None if slide is None else slide.name, self._session.pixel_size_of(int(row["id"]))
+        slide = self.slide_of(row) if self._session.scoped.several else None
+        place = spec.slide_id, None if slide is None else slide.name, self.pixel_size_of(row)
         return values, image, found.code, found.colour, place, selected, hovered, self._look_of(option)
 
     def _look_of(self, option: QStyleOptionViewItem) -> Hashable:
@@ -258,7 +291,7 @@ class FindingDelegate(QStyledItemDelegate):
         picture = QRectF(
             body.left() + PADDING - 1 + (body.width() - side - 2 * PADDING + 2) / 2, body.top() + PADDING, side, side
         )
-        self._paint_picture(painter, picture, row, BoxStyle.of(row, found.colour))
+        self._paint_picture(painter, picture, row, self.style_of(row, found.colour))
         if selected:
             painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
             painter.setBrush(Qt.BrushStyle.NoBrush)
@@ -316,8 +349,8 @@ class FindingDelegate(QStyledItemDelegate):
         faint.setAlpha(190)
         painter.setPen(faint)
         rejected = int(row["state"]) == ReviewState.REJECTED
-        size = size_text(row, self._session.pixel_size_of(int(row["id"])))
-        slide = self._session.slide_of(int(row["id"])) if self._session.scoped.several else None
+        size = size_text(row, self.pixel_size_of(row))
+        slide = self.slide_of(row) if self._session.scoped.several else None
         text = str(row["reason"]) if rejected and row["reason"] else size if slide is None else slide.name
         # names of slides differ at their ends
         side = Qt.TextElideMode.ElideLeft if slide is not None and text == slide.name else Qt.TextElideMode.ElideRight

@@ -186,21 +186,26 @@ class ReviewKeys(QObject):
 
     def _have_selection(self) -> bool:
         """Without a selection make the first finding current, so that no key acts on something unseen."""
+        if self._session.suggested.current is not None:
+            return True
         if len(self._session.selection):
             self._model.start_review()
             return True
         self._session.navigation.next()
         return False
 
+    def _selected(self) -> bool:
+        return self._session.suggested.current is None and self._have_selection()
+
     def next_(self) -> None:
         """Go to the next finding."""
         self._model.start_review()
-        self._session.navigation.next()
+        self._session.judging.step(1)
 
     def previous(self) -> None:
         """Go to the previous finding."""
         self._model.start_review()
-        self._session.navigation.previous()
+        self._session.judging.step(-1)
 
     def confirm(self) -> None:
         """Confirm and go on."""
@@ -208,8 +213,10 @@ class ReviewKeys(QObject):
             self._session.judging.confirm_and_next()
 
     def ask_reason(self) -> None:
-        """Show the reasons."""
-        if self._have_selection():
+        """Show the reasons; a suggestion is rejected at once."""
+        if self._session.suggested.current is not None:
+            self._session.suggested.judge_current(accepted=False)
+        elif self._have_selection():
             self.strip.popup()
 
     def reject(self, reason: str) -> None:
@@ -224,17 +231,17 @@ class ReviewKeys(QObject):
 
     def choose(self) -> None:
         """Add the selection to the travel list; remove it if all of it is there already."""
-        if self._have_selection():
+        if self._selected():
             rows = self._session.rows_of(self._session.selection.ids)
             self._session.judging.choose(self._session.selection.ids, not bool(rows["chosen"].all()))
 
     def unreview(self) -> None:
         """Set the selection back to unreviewed."""
-        if self._have_selection():
+        if self._selected():
             self._session.judging.unreview(self._session.selection.ids)
 
     def judge_similar(self) -> None:
         """Preview the findings similar to the current one, then judge them."""
-        if self._have_selection():
+        if self._selected():
             self.dialog = SimilarDialog(self._session, self._host)
             self.dialog.open()

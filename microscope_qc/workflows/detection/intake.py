@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +84,19 @@ class RunIntake:
             self._step = None
             if not settled.more:
                 return np.concatenate(taken)
+
+    def in_pieces(self, most: int) -> Iterator[int]:
+        """Take in what the journal holds, at most so many findings at a time; yields how many it has taken so far.
+
+        For a journal that nothing continues: what is interrupted cannot be taken up again.
+        """
+        step = self._worker.submit(self._journal.step)
+        while not step.done():
+            yield 0
+        settled = step.result()
+        for start in range(0, len(settled.found), most):
+            self._take(replace(settled, found=settled.found[start : start + most]))
+            yield start + most
 
     def finish(self, state: str) -> RunRecord:
         """Take in the rest and store how the run ended: "finished", "stopped" or "failed"."""

@@ -1,4 +1,4 @@
-"""The child's side of learning while a user judges: features, a round, and how good it is, the slide on screen first.
+"""The child's side of learning while a user judges: features of a slide, a round, and how good it is.
 
 It writes features into the user's cache folder, and what is suggested beside the project's database; it may be killed
 at any time.
@@ -12,7 +12,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
-from microscope_qc.core.errors import MicroscopeQCError
 from microscope_qc.core.jobs import Job, Progress, retold
 from microscope_qc.ml.devices import choose_device, use_threads
 from microscope_qc.ml.features.trunk import Trunk
@@ -27,13 +26,29 @@ from microscope_qc.workflows.suggestions.round import learn, suggestions_on
 T = TypeVar("T")
 
 
+def embed_as_asked(path: Path, slide_id: int) -> Job[None]:
+    """Compute the features of a slide of a project, as far as they are not there.
+
+    Raises
+    ------
+    MicroscopeQCError
+        When the project or the slide cannot be read, or something cannot be written.
+    """
+    yield Progress(0, 0, "", "opening the slide")
+    use_threads()
+    with Project.open(path, write=False) as project:
+        for slide in known_slides(project, slide_ids=[slide_id]):
+            if not slide.store.complete:
+                yield from _embedded(project, slide)
+
+
 def suggest_as_asked(path: Path, *, first: int | None = None) -> Job[None]:
-    """Bring what is suggested on the slides of a project up to date with its labels.
+    """Bring what is suggested on the slides of a project that have features up to date with its labels.
 
     Parameters
     ----------
     first
-        Slide that comes first.
+        Slide that comes first; its features are computed if need be.
 
     Raises
     ------
@@ -47,22 +62,18 @@ def suggest_as_asked(path: Path, *, first: int | None = None) -> Job[None]:
         if known and not known[0].store.complete:
             yield from _embedded(project, known[0])
         labels, digest = sum(len(slide.class_ids) for slide in known), digest_of(known)
-        if not labels or _is_up_to_date(project, known, digest):
+        ready = [slide for slide in known if slide.store.complete]
+        if not labels or _is_up_to_date(project, ready, digest):
             return
         learned = yield from _noted(learn(known), f"learning from {labels} labels")
-        for slide in known:
-            if not slide.store.complete:
-                try:
-                    yield from _embedded(project, slide)
-                except MicroscopeQCError:  # the others have suggestions all the same
-                    continue
+        for slide in ready:
             found = yield from _noted(suggestions_on(slide, learned), f"looking at {slide.record.name}")
             write_suggestions(project.path, slide.record, found)
             slide.store.used()
         good = yield from _noted(check_known(project, known), "finding out how good it is")
         codes = {defect.id: defect.code for defect in project.classes}
         now = datetime.now().astimezone().isoformat(timespec="seconds")
-        write_how_good(project.path, good.sentences(codes), made=now)
+        write_how_good(project.path, good.sentences(codes, judged=False), made=now)
 
 
 def _is_up_to_date(project: Project, known: Sequence[KnownSlide], digest: str) -> bool:

@@ -20,9 +20,8 @@ from microscope_qc.project import Project
 from microscope_qc.workflows.suggestions.judging import judged_suggestions
 from microscope_qc.workflows.suggestions.labels import KnownSlide, known_slides
 from microscope_qc.workflows.suggestions.round import learn, suggestions_on
+from microscope_qc.workflows.suggestions.so_far import LEAST, wanted_words
 
-LEAST = 8
-"""Of fewer nothing is said."""
 FOLDS = 3
 BLOCK_CELLS, BLOCKS = 64, 6
 """Side of a place in cells of stride 16, at most: so many places lie side by side. Its labels are left out together."""
@@ -102,12 +101,16 @@ def _left_out(slide: KnownSlide, held: np.ndarray) -> KnownSlide:
 
 @dataclass(frozen=True, slots=True)
 class HowGood:
-    """How good it is: what was found again of what was left out, and what the user made of what was suggested."""
+    """How good it is: what was found again of what was left out, and what the user made of what was suggested.
+
+    ``of_class`` has the labels by the number of the class.
+    """
 
     labels: int
     recovered: Recovered
     judged: int
     confirmed: int
+    of_class: Mapping[int, int] = field(default_factory=dict)
 
     def document(self, codes: Mapping[int, str]) -> dict[str, Any]:
         """Values that JSON can store; shares are missing where there is too little to say."""
@@ -123,11 +126,19 @@ class HowGood:
             "recall": _share_document(again.found, again.of), "precision": _share_document(self.confirmed, self.judged),
         }  # fmt: skip
 
-    def sentences(self, codes: Mapping[int, str]) -> list[str]:
-        """For the user; ``codes`` are those of classes by their numbers."""
-        said = [_judged_words(self.confirmed, self.judged)]
+    def sentences(self, codes: Mapping[int, str], *, judged: bool = True) -> list[str]:
+        """For the user; ``codes`` are those of classes by their numbers.
+
+        ``judged=False`` leaves out what was judged, where that is said as it is at the moment.
+        """
+        said = [_judged_words(self.confirmed, self.judged)] if judged else []
+        wanted = [words for words in (wanted_words(self.of_class, codes),) if words]
         if self.recovered.of < LEAST:
-            return [f"Learned from {things(self.labels, 'label')}: too few to say how good it is.", *said]
+            return [
+                f"Learned from {things(self.labels, 'label')}: too few to say how good it is.",
+                *said,
+                *wanted,
+            ]
         again = _share_words(self.recovered.found, self.recovered.of)
         said.insert(
             0,
@@ -139,7 +150,8 @@ class HowGood:
             for number, (found, of) in sorted(self.recovered.of_class.items(), key=lambda item: item[1][0] / item[1][1])
             if number in codes
         ]
-        return [*said, f"By class: {', '.join(weakest)}."] if weakest else said
+        by_class = f"By class: {', '.join(weakest)}." if weakest else ""
+        return [*said, *([by_class] if by_class else []), *wanted]
 
 
 def check_project(project: Project, *, slide_ids: Sequence[int] | None = None, seed: int = 0) -> Job[HowGood]:
@@ -161,7 +173,10 @@ def check_known(project: Project, known: Sequence[KnownSlide], *, seed: int = 0)
     again = Recovered() if labels < LEAST else (yield from recovered(known, seed=seed))
     states = judged_suggestions(project)
     confirmed = sum(state == ReviewState.CONFIRMED for state in states)
-    return HowGood(labels, again, len(states), confirmed)
+    of_class = Counter[int]()
+    for slide in known:
+        of_class.update(slide.class_ids.tolist())
+    return HowGood(labels, again, len(states), confirmed, of_class)
 
 
 def _judged_words(confirmed: int, judged: int) -> str:

@@ -1,4 +1,4 @@
-"""Suggestions that a user judges become findings, and all of them may be kept as a detection.
+"""Suggestions that a user judges become findings.
 
 Each call is one entry of the history.
 """
@@ -12,25 +12,17 @@ import numpy as np
 from microscope_qc.core.arrays import Floats, Ints
 from microscope_qc.core.boxes import FindingFlag, ReviewState, has_flag, make_rows
 from microscope_qc.core.errors import InputError
-from microscope_qc.core.geometry import Region
 from microscope_qc.core.matching import overlapping_pairs
-from microscope_qc.core.merge import CANDIDATE_DTYPE
 from microscope_qc.core.wording import things
 from microscope_qc.project import Project
 from microscope_qc.project.commands import CarryOut, at_once
-from microscope_qc.project.records import RunRecord, SlideRecord
-from microscope_qc.project.runs.journal import JournalWriter, write_status
-from microscope_qc.project.runs.plan import RunPlan
+from microscope_qc.project.records import SlideRecord
 from microscope_qc.project.suggestions import SuggestionSet, read_suggestions
-from microscope_qc.workflows.detection.intake import RunIntake
 
 JUDGED_KEY = "suggestions:judged"
 REASON = "false positive"
-MODEL_NAME = "Learned from labels"
 SAME_PLACE = 0.3
 """What overlaps a finding by so much is not suggested."""
-CONFIDENCE = 0.3
-"""Suggested as the limit of a detection that is kept."""
 
 
 def free_places(boxes: Floats, findings: Floats) -> Ints:
@@ -50,8 +42,13 @@ def open_suggestions(project: Project, slide: SlideRecord) -> SuggestionSet | No
 
 def still_free(found: SuggestionSet, findings: Floats, class_ids: Sequence[int]) -> SuggestionSet:
     """Those of some suggestions at which no finding (n, 4) is, judged or not, and whose class is there."""
+    return found.only(free_indices(found, findings, class_ids))
+
+
+def free_indices(found: SuggestionSet, findings: Floats, class_ids: Sequence[int]) -> Ints:
+    """Indices of those of :func:`still_free`, the surest first."""
     free = free_places(found.boxes, findings)
-    return found.only(free[np.isin(found.class_ids[free], class_ids)])
+    return free[np.isin(found.class_ids[free], class_ids)]
 
 
 def accept(
@@ -101,10 +98,18 @@ def _judged_scores(project: Project) -> dict[str, float]:
     return dict(stored) if isinstance(stored, dict) else {}
 
 
-def judged_suggestions(project: Project) -> list[ReviewState]:
-    """What is said now of the findings that were suggested; those that were deleted, or undone, are left out."""
-    states = []
-    for number in map(int, _judged_scores(project)):
+def judged_suggestions(project: Project, *, last: int | None = None) -> list[ReviewState]:
+    """What is said now of the findings that were suggested; those that were deleted, or undone, are left out.
+
+    Parameters
+    ----------
+    last
+        Only so many that were judged last, the newest first; None takes all.
+    """
+    states = list[ReviewState]()
+    for number in map(int, reversed(_judged_scores(project))):
+        if len(states) == last:
+            break
         try:
             row = project.boxes.table(project.boxes.slide_of(number)).get(np.array([number]))[0]
         except InputError:
@@ -112,38 +117,3 @@ def judged_suggestions(project: Project) -> list[ReviewState]:
         if not has_flag(row, FindingFlag.DELETED) and row["state"] in (ReviewState.CONFIRMED, ReviewState.REJECTED):
             states.append(ReviewState(row["state"]))
     return states
-
-
-def keep_as_detection(project: Project, slide_id: int) -> RunRecord:
-    """Make an ordinary run of what is suggested on a slide and is no finding yet.
-
-    Raises
-    ------
-    InputError
-        When nothing is.
-    """
-    slide = project.slides.by_id(slide_id)
-    found = open_suggestions(project, slide)
-    if found is None or not len(found):
-        raise InputError(
-            f"Nothing is suggested on {slide.name}.", hint="Label some defects and let it learn from them."
-        )
-    classes = [defect for defect in project.classes if defect.id in set(found.class_ids.tolist())]
-    labels = {defect.id: number for number, defect in enumerate(classes)}
-    height, width = slide.shape_px
-    run = project.runs.start(
-        slide_id,
-        RunPlan(
-            model_name=f"{MODEL_NAME} ({found.labels})", weights=found.round, region=Region(0, 0, height, width),
-            tile_px=max(height, width), overlap_px=0, classes=tuple(defect.code for defect in classes),
-            class_names=tuple(defect.name for defect in classes), confidence=CONFIDENCE, told_apart=True,
-        ),
-    )  # fmt: skip
-    rows = np.zeros(len(found), CANDIDATE_DTYPE)
-    rows["y0"], rows["x0"], rows["y1"], rows["x1"] = found.boxes.T
-    rows["confidence"], rows["label"] = found.scores, [labels[number] for number in found.class_ids.tolist()]
-    journal = JournalWriter(run.folder)
-    journal.tile(0, rows)
-    journal.close()
-    write_status(run.folder, {"state": "finished", "tiles_done": 1, "tiles_total": 1})
-    return RunIntake(project, run).finish("finished")

@@ -81,7 +81,7 @@ class LearnPage(QWidget):
         self._session, self._jobs, self._measuring, self._settings = session, jobs, measuring, settings
         self._follow = follow
         self.preview: PreviewDialog | None = None
-        self._sure = False
+        self._sure = self._train_soon = False
         self.making = self._make()
         if not by_parts:
             deque(self.making, maxlen=0)
@@ -171,6 +171,7 @@ class LearnPage(QWidget):
         self.run.changed.connect(self._due.soon)
         self.run.finished.connect(session.models_changed.emit)
         self.supply.counted.connect(self._due.soon)
+        self.supply.counted.connect(self._on_counted)
         self.settings.keep_bad.toggled.connect(self.supply.keep_bad)
         for signal in (session.project_changed, session.classes_changed, session.slides_changed):
             link(self, signal, self._due.soon)
@@ -321,6 +322,21 @@ class LearnPage(QWidget):
         self._offer_model()
 
     # -- what the user does ------------------------------------------------------------------------------------------
+
+    def train_when_counted(self) -> None:
+        """Begin a training as it is set, as soon as it is known what there is to learn."""
+        self._train_soon = True
+        self.supply.count_again()
+
+    def _on_counted(self) -> None:
+        if not self._train_soon:
+            return
+        self._train_soon = False
+        why_not = self.why_not()
+        if why_not:
+            self._session.notice.emit(why_not)
+        else:
+            self._on_train_clicked()
 
     def _on_train_clicked(self) -> None:
         if self.why_not():

@@ -70,6 +70,10 @@ class SupplyView(QWidget):
         self._keep_bad = keep
         self._look_due.soon()
 
+    def count_again(self) -> None:
+        """Count soon, also where nothing has changed; ``counted`` follows."""
+        self._due.soon()
+
     def _look(self) -> None:
         """Look at the focus of the slides, in another thread, while nobody waits for it."""
         if self._looking is not None:

@@ -15,6 +15,7 @@ from microscope_qc.app.session.review_order import FindingModel
 from microscope_qc.app.session.session import Session
 from microscope_qc.app.widgets.crops import MISSING, CropImage, CropProvider, CropSpec
 from microscope_qc.app.widgets.finding_paint import HALO, BoxStyle, box_of, paint_box, paint_crop
+from microscope_qc.app.widgets.suggestion_grid import suggested_style
 from microscope_qc.core.wording import class_of, metric_text, round_length
 
 if TYPE_CHECKING:
@@ -89,17 +90,20 @@ class BigCrop(QWidget):
         """What to read for a box."""
         ratio = self.devicePixelRatioF()
         size = (max(1, round(self.height() * ratio)), max(1, round(self.width() * ratio)))
-        slide = self._session.slide_of(int(row["id"]))
+        slide = self._slide_of(row)
         within, number = (None, 0) if slide is None else (slide.shape_px, slide.id)
         return CropSpec.around(box_of(row), shape_px=size, context=self._context, within=within, slide_id=number)
+
+    def _slide_of(self, row: np.void) -> SlideRecord | None:
+        """The slide of a finding; suggestions, which have no number, are of the slide on screen."""
+        return self._session.slide_of(int(row["id"])) if row["id"] else self._session.slide
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Qt: picture, box, scale bar."""
         painter = QPainter(self)
         target = QRectF(self.rect())
         painter.fillRect(target, QColor(24, 24, 26))
-        current = self._session.selection.current
-        row = None if current is None else self._model.box(current)
+        current, row = self._session.selection.current, looked_at(self._session, self._model)
         if row is None:
             painter.setPen(QColor(190, 190, 190))
             hint = "Press → for the first finding." if self._model.count else NOTHING
@@ -116,9 +120,10 @@ class BigCrop(QWidget):
             paint_crop(painter, target, spec, crop)
         else:
             self._paint_last(painter, target, spec)
-        style = BoxStyle.of(row, class_of(self._model.classes, row).colour, line_px=2.5)
+        colour = class_of(self._model.classes, row).colour
+        style = BoxStyle.of(row, colour, line_px=2.5) if row["id"] else suggested_style(colour, line_px=2.5)
         paint_box(painter, target, spec, box_of(row), style)
-        pixel_size = self._session.pixel_size_of(int(row["id"]))
+        pixel_size = self._session.pixel_size_of(int(row["id"])) if row["id"] else self._session.pixel_size_um
         if pixel_size is not None:
             paint_scale_bar(painter, target, target.width() / spec.region.shape[1] / pixel_size[1])
         if crop is not None:
@@ -173,6 +178,14 @@ class BigCrop(QWidget):
             self.update()
 
 
+def looked_at(session: Session, model: FindingModel) -> np.void | None:
+    """The row of the suggestion that is looked at, which has the number 0, or of the current finding."""
+    place, current = session.suggested.current, session.selection.current
+    if place is not None:
+        return session.suggested.row(place)
+    return None if current is None else model.box(current)
+
+
 def _overlap(a: CropSpec, b: CropSpec) -> bool:
     cut = a.region
     rows, columns = cut.y0 < b.region.y1 and b.region.y0 < cut.y1, cut.x0 < b.region.x1 and b.region.x0 < cut.x1
@@ -199,7 +212,8 @@ class SlideMap(QWidget):
         self._wanted: CropSpec | None = None
         self.setMinimumHeight(96)
         crops.ready.connect(self._on_crops_ready)
-        link(self, session.selection.changed, self._on_selection_changed)
+        for signal in (session.selection.changed, session.suggested.current_changed):
+            link(self, signal, self._on_selection_changed)
 
     def sizeHint(self) -> QSize:
         """Qt: a thumbnail."""
@@ -208,6 +222,8 @@ class SlideMap(QWidget):
     def _slide(self) -> SlideRecord | None:
         """The slide of the current finding; without one that on screen."""
         current = self._session.selection.current
+        if self._session.suggested.current is not None:
+            return self._session.slide
         found = None if current is None else self._session.slide_of(current)
         return self._session.slide if found is None else found
 
@@ -231,8 +247,7 @@ class SlideMap(QWidget):
         painter.setPen(QPen(self.palette().color(QPalette.ColorRole.Mid), 1))
         painter.setBrush(Qt.BrushStyle.NoBrush)
         painter.drawRect(place.adjusted(0, 0, -1, -1))
-        current = self._session.selection.current
-        row = None if current is None else self._model.box(current)
+        row = looked_at(self._session, self._model)
         if row is None:
             return
         scale = place.width() / slide.shape_px[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from html import escape
 
 import numpy as np
@@ -12,7 +13,8 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidge
 from microscope_qc.analysis.sampling import estimate_words
 from microscope_qc.app.base.refresh import Refresh
 from microscope_qc.app.base.signals import link
-from microscope_qc.app.panels.review.crop import BigCrop, SlideMap
+from microscope_qc.app.panels.review.crop import BigCrop, SlideMap, looked_at
+from microscope_qc.app.panels.review.source import ReviewSource
 from microscope_qc.app.session.orders import ORDERS
 from microscope_qc.app.session.session import Session
 from microscope_qc.app.widgets.crop_list import StripView
@@ -21,6 +23,7 @@ from microscope_qc.app.widgets.crops import CropProvider
 from microscope_qc.app.widgets.review_end import ReviewEnd
 from microscope_qc.app.widgets.review_keys import HINTS, ReviewKeys
 from microscope_qc.app.widgets.scope_switch import ScopeSwitch, left_words
+from microscope_qc.app.widgets.suggestion_grid import SuggestionGrid
 from microscope_qc.core.wording import (
     class_of,
     confidence_text,
@@ -54,6 +57,11 @@ class ReviewPane(QWidget):
         self.map.place_clicked.connect(self._on_place_clicked)
         self.strip = StripView(session)
         self.strip.set_side(STRIP_SIDE_PX)
+        self.source = ReviewSource(session)
+        self.suggestions = SuggestionGrid(session, one_row=True)
+        self.suggestions.set_side(STRIP_SIDE_PX)
+        self.suggestions.hide()
+        self.source.changed.connect(self._on_source_changed)
         self.scope = ScopeSwitch(session)
         self.title = _label(wrap=True)
         self.facts = _label(wrap=True)
@@ -64,13 +72,14 @@ class ReviewPane(QWidget):
         self.end.shown_changed.connect(lambda shown: self.picture.setVisible(not shown))
         self._lay_out()
         self.keys = ReviewKeys(session, self.strip, self.picture)
+        self.suggestion_keys = ReviewKeys(session, self.suggestions, self.picture)
         self.setFocusProxy(self.strip)
         self.picture.setFocusProxy(self.strip)
         self._due = Refresh(self, self._refresh)
         for signal in (session.mosaic_changed, session.slide_changed):
             link(self, signal, self._on_mosaic_changed)
         for signal in (session.scoped.changed, session.boxes_changed, session.selection.changed,
-                       session.history_changed):  # fmt: skip
+                       session.history_changed, session.suggested.current_changed):  # fmt: skip
             link(self, signal, self._due.soon)
         for signal in (session.classes_changed, session.slides_changed):
             link(self, signal, self._due.soon)
@@ -82,6 +91,7 @@ class ReviewPane(QWidget):
         """Stop the threads that read crops (the window is closing)."""
         self.crops.close()
         self.strip.crops.close()
+        self.suggestions.crops.close()
 
     def showEvent(self, event: QShowEvent) -> None:
         """Qt: start with the first finding if none is current."""
@@ -113,8 +123,21 @@ class ReviewPane(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
         column.addLayout(upper, 1)
+        column.addWidget(self.source)
         column.addWidget(self.strip)
+        column.addWidget(self.suggestions)
         column.addWidget(hints)
+
+    def _on_source_changed(self, suggested: bool) -> None:
+        self.strip.setVisible(not suggested)
+        self.suggestions.setVisible(suggested)
+        view = self.suggestions if suggested else self.strip
+        self.setFocusProxy(view)
+        self.picture.setFocusProxy(view)
+        view.setFocus()
+        if suggested:
+            self.end.leave()
+        self._due.soon()
 
     def _on_mosaic_changed(self) -> None:
         self.map.update()
@@ -124,8 +147,7 @@ class ReviewPane(QWidget):
         self.picture.update()
         self.map.update()
         self._show_progress()
-        current = self._session.selection.current
-        row = None if current is None else self.model.box(current)
+        row = looked_at(self._session, self.model)
         if row is None:
             for label in (self.title, self.facts, self.history):
                 label.setText("")
@@ -135,6 +157,10 @@ class ReviewPane(QWidget):
             f"<span style='font-size: x-large'><span style='color: {found.colour}'>■</span> "
             f"<b>{escape(found.code)}</b></span><br>{escape(found.name)}"
         )
+        if not row["id"]:
+            self.facts.setText(self._suggested_facts(row))
+            self.history.setText("")
+            return
         self.facts.setText(self._facts(row))
         self.history.setText(self._history(int(row["id"])))
 
@@ -152,11 +178,15 @@ class ReviewPane(QWidget):
             lines.insert(0, ("Slide", slide.name))
         if row["note"]:
             lines.append(("Note", str(row["note"])))
-        cells = "".join(
-            f"<tr><td style='padding-right: 12px'>{escape(name)}</td><td><b>{escape(value)}</b></td></tr>"
-            for name, value in lines
-        )
-        return f"<table cellspacing='2'>{cells}</table>"
+        return _table(lines)
+
+    def _suggested_facts(self, row: np.void) -> str:
+        size = self._session.pixel_size_um
+        lines = (
+            ("State", "suggested: right (Enter) or wrong (N)?"), ("Size", size_text(row, size)),
+            ("How sure", confidence_text(float(row["confidence"]))), ("Position", position_text(row, size)),
+        )  # fmt: skip
+        return _table(lines)
 
     def _history(self, box_id: int) -> str:
         project = self._session.project
@@ -204,6 +234,14 @@ class ReviewPane(QWidget):
         if len(rows):
             distance = np.hypot((rows["y0"] + rows["y1"]) / 2 - y, (rows["x0"] + rows["x1"]) / 2 - x)
             self._session.navigation.select_and_centre(int(rows["id"][int(np.argmin(distance))]))
+
+
+def _table(lines: Iterable[tuple[str, str]]) -> str:
+    cells = "".join(
+        f"<tr><td style='padding-right: 12px'>{escape(name)}</td><td><b>{escape(value)}</b></td></tr>"
+        for name, value in lines
+    )
+    return f"<table cellspacing='2'>{cells}</table>"
 
 
 def _label(*, wrap: bool) -> QLabel:

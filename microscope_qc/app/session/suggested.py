@@ -1,0 +1,214 @@
+"""What is suggested on the slide on screen: what of it is to be judged, the one that is looked at, judging it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from psygnal import Signal
+
+from microscope_qc.core.arrays import Floats, Ints
+from microscope_qc.core.boxes import coordinates, make_rows
+from microscope_qc.core.errors import InputError
+from microscope_qc.core.matching import iou_matrix
+from microscope_qc.project.suggestions import SuggestionSet
+from microscope_qc.workflows.suggestions import judging
+
+if TYPE_CHECKING:
+    from microscope_qc.app.session.state import SessionState
+    from microscope_qc.app.session.writing import Writing
+    from microscope_qc.core.boxes import BoxChange
+    from microscope_qc.project import Project
+
+ORDERS = {"sure": "Surest first", "helpful": "Most useful first"}
+"""How suggestions can be ordered, with the words for it."""
+SAME = 0.5
+"""Overlap from which a suggestion of the next round is taken for the one that was looked at."""
+_NONE: Ints = np.zeros(0, np.int64)
+
+
+class Suggested:
+    """Suggestions have no numbers: they are named by their places in :attr:`found`, as long as that stays.
+
+    Attributes
+    ----------
+    found
+        What the last round suggested on the slide on screen.
+    order
+        One of :data:`ORDERS`.
+    """
+
+    changed: ClassVar[Signal] = Signal()  # which are to be judged, or their order
+    current_changed: ClassVar[Signal] = Signal()
+
+    def __init__(self, session: SessionState, writing: Writing) -> None:
+        self._session, self._writing = session, writing
+        self.found = SuggestionSet.none()
+        self.order = "sure"
+        self._open: Ints = _NONE
+        self._ordered: Ints = _NONE
+        self._current: int | None = None
+        session.selection.changed.connect(self._on_selection_changed)
+        session.boxes_changed.connect(self._on_boxes_changed)
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    # -- which there are ---------------------------------------------------------------------------------------------
+
+    @property
+    def places(self) -> Ints:
+        """Places in :attr:`found` of those that are to be judged, in their order."""
+        return self._ordered
+
+    @property
+    def current(self) -> int | None:
+        """The one that is looked at."""
+        return self._current
+
+    def box(self, place: int) -> tuple[float, float, float, float]:
+        """Its corners y0, x0, y1, x1."""
+        y0, x0, y1, x1 = self.found.boxes[place].tolist()
+        return y0, x0, y1, x1
+
+    def row(self, place: int) -> np.void:
+        """It as the row of a finding without a number."""
+        y0, x0, y1, x1 = self.found.boxes[place]
+        found: np.void = make_rows(
+            1, y0=y0, x0=x0, y1=y1, x1=x1, class_id=self.found.class_ids[place], confidence=self.found.scores[place]
+        )[0]
+        return found
+
+    def to_judge(self) -> SuggestionSet:
+        """Those that are to be judged, the surest first."""
+        return self.found.only(self._open)
+
+    def at(self, y: float, x: float, *, margin_px: float) -> int | None:
+        """The smallest one at a position."""
+        y0, x0, y1, x1 = self.found.boxes[self._open].T
+        inside = (y >= y0 - margin_px) & (y <= y1 + margin_px) & (x >= x0 - margin_px) & (x <= x1 + margin_px)
+        there = np.flatnonzero(inside)
+        if not len(there):
+            return None
+        sizes = (y1[there] - y0[there]) * (x1[there] - x0[there])
+        return int(self._open[there[int(np.argmin(sizes))]])
+
+    def show(self, found: SuggestionSet, places: Ints) -> None:
+        """Show what a round suggests, as far as it is to be judged; the one that is looked at stays where it is."""
+        before = None if self._current is None else self.found.boxes[self._current]
+        self.found, self._open = found, places
+        self._sort()
+        now = None if before is None else self._nearest(before)
+        moved = (before is None) != (now is None) or self._current != now
+        self._current = now
+        self.changed.emit()
+        if moved:
+            self.current_changed.emit()
+
+    def clear(self) -> None:
+        """Suggest nothing."""
+        if len(self.found) or self._current is not None:
+            self.show(SuggestionSet.none(), _NONE)
+
+    def set_order(self, order: str) -> None:
+        """Order them otherwise."""
+        if order != self.order:
+            self.order = order
+            self._sort()
+            self.changed.emit()
+
+    def _nearest(self, box: Floats) -> int | None:
+        if not len(self._open):
+            return None
+        shares = iou_matrix(box[None], self.found.boxes[self._open])[0]
+        best = int(np.argmax(shares))
+        return int(self._open[best]) if shares[best] >= SAME else None
+
+    def _sort(self) -> None:
+        scores, shares = self.found.scores[self._open], self.found.class_shares[self._open]
+        # most is learned from what is as likely right as wrong, and of what may be of any class
+        useful = np.abs(scores - 0.5) + 0.5 * np.abs(shares - 0.5) if self.order == "helpful" else -scores
+        self._ordered = self._open[np.argsort(useful, kind="stable")]
+
+    # -- going to them -----------------------------------------------------------------------------------------------
+
+    def select(self, place: int | None, *, go: bool = False) -> None:
+        """Look at one (``go`` brings it into view), or at none."""
+        if place is not None and len(self._session.selection):
+            self._session.selection.clear()
+        if place != self._current:
+            self._current = place
+            self.current_changed.emit()
+        if place is not None and go:
+            self._session.area_requested.emit(self.box(place))
+
+    def step(self, by: int) -> None:
+        """Go to the next one (1) or to the one before (-1)."""
+        order = self._ordered
+        if not len(order):
+            self._session.notice.emit("Nothing is suggested on this slide now.")
+            return
+        at = np.flatnonzero(order == (-1 if self._current is None else self._current))
+        target = (0 if by > 0 else len(order) - 1) if not len(at) else int(at[0]) + by
+        if 0 <= target < len(order):
+            self.select(int(order[target]), go=True)
+        else:
+            self._session.notice.emit("That was the last suggestion." if by > 0 else "That was the first suggestion.")
+
+    # -- judging -----------------------------------------------------------------------------------------------------
+
+    def accept(self, places: Ints, *, class_id: int | None = None) -> None:
+        """Make confirmed findings of some; ``class_id`` where it is not the suggested class."""
+        project, slide_id = self._where()
+        judging.accept(project, slide_id, self.found.only(places), class_id=class_id, carry_out=self._writing.carry_out)
+
+    def reject(self, places: Ints) -> None:
+        """Make rejected findings of some: the next round learns that they are nothing."""
+        project, slide_id = self._where()
+        judging.reject(project, slide_id, self.found.only(places), carry_out=self._writing.carry_out)
+
+    def judge_current(self, *, accepted: bool, class_id: int | None = None) -> None:
+        """Judge the one that is looked at, and go to the next one."""
+        current = self._current
+        if current is None:
+            raise InputError("No suggestion is chosen.", hint="Choose one first.")
+        at = np.flatnonzero(self._ordered == current)
+        following = self._ordered[int(at[0]) + 1 :][:1] if len(at) else _NONE
+        if accepted:
+            self.accept(np.array([current]), class_id=class_id)
+        else:
+            self.reject(np.array([current]))
+        if len(following):
+            self.select(int(following[0]), go=True)
+        else:
+            self._session.notice.emit("That was the last suggestion.")
+
+    def _where(self) -> tuple[Project, int]:
+        session = self._session
+        if session.project is None or session.slide is None:
+            raise InputError("No slide is open.", hint="Open a slide first.")
+        return session.project, session.slide.id
+
+    # -- what the session says ---------------------------------------------------------------------------------------
+
+    def _on_selection_changed(self) -> None:
+        if len(self._session.selection):
+            self.select(None)
+
+    def _on_boxes_changed(self, change: BoxChange) -> None:
+        """Take away at once what lies where there is a finding now; what comes back is looked up elsewhere."""
+        if change.kind not in {"added", "updated"} or not len(self._open):
+            return
+        table = self._session.table
+        rows = table.get(change.ids[table.has(change.ids)])
+        left = judging.free_places(self.found.boxes[self._open], coordinates(rows))
+        if len(left) == len(self._open):
+            return
+        self._open = self._open[left]
+        self._sort()
+        gone = self._current is not None and not bool((self._open == self._current).any())
+        if gone:
+            self._current = None
+        self.changed.emit()
+        if gone:
+            self.current_changed.emit()
