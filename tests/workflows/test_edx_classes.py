@@ -11,7 +11,7 @@ from microscope_qc import api
 from microscope_qc.cli import main
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.jobs import run_job
-from microscope_qc.correlation.edx_rules import EdxRule, EdxRules, save_rules, shipped_rules
+from microscope_qc.correlation.edx_rules import EdxRule, EdxRules, rules_to_json, save_rules, shipped_rules
 from microscope_qc.project import Project
 from microscope_qc.workflows.stage.edx import import_edx
 from microscope_qc.workflows.stage.edx_classes import (
@@ -86,14 +86,44 @@ def test_a_class_that_the_project_lacks_is_only_added_when_it_is_wanted(measured
 
 def test_a_project_has_its_own_rules(measured: Project) -> None:
     heard: list[None] = []
-    measured.events.measurements_changed.connect(lambda: heard.append(None))
+    measured.events.standards_changed.connect(lambda: heard.append(None))
     own = EdxRules((EdxRule("Carbon", "C > 99", "ACP"), EdxRule("Anything", "O >= 0"), shipped_rules().rules[0]), ())
     keep_rules(measured, own)
     assert rules_of(measured) == own and heard == [None]
     assert counts(measured, own) == ([1, 5, 1], 5)
     assert proposals(measured, own, [5])[0].code == "ACP"
+    keep_rules(measured, own)
+    assert heard == [None]  # the same again is no step
     keep_rules(measured, shipped_rules())
-    assert rules_of(measured) == shipped_rules() and measured.settings.get("edx_rules") is None
+    assert rules_of(measured) == shipped_rules() and not measured.standards
+
+
+def test_kept_rules_are_steps_that_undo_takes_back(measured: Project) -> None:
+    first, second = (EdxRules((EdxRule("Carbon", f"C > {limit}", "ACP"),)) for limit in (98, 99))
+    keep_rules(measured, first)
+    assert measured.history.undo_title == "Keep the rules from composition to class"
+    keep_rules(measured, second)
+    keep_rules(measured, None)
+    found = [rules_of(measured)]
+    for _ in range(3):
+        measured.history.undo()
+        found.append(rules_of(measured))
+    assert found == [shipped_rules(), second, first, shipped_rules()]
+    measured.history.redo()
+    with Project.open(measured.path, write=False) as reader:
+        assert rules_of(reader) == first
+
+
+def test_rules_that_an_older_program_kept_stay_and_can_be_replaced(measured: Project) -> None:
+    older, own = (EdxRules((EdxRule("Carbon", f"C > {limit}", "ACP"),)) for limit in (98, 99))
+    measured.settings.set("edx_rules", rules_to_json(older))
+    assert rules_of(measured) == older
+    keep_rules(measured, own)
+    measured.history.undo()
+    assert rules_of(measured) == older
+    keep_rules(measured, None)
+    assert rules_of(measured) == shipped_rules()
+    measured.history.undo()
     measured.settings.set("edx_rules", {"rules": [{"name": "A", "when": "O"}]})
     with pytest.raises(InputError, match=r"The rules of cell.*rule 1"):
         rules_of(measured)

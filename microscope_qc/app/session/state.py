@@ -64,7 +64,7 @@ class SessionState:
     measurements_changed: ClassVar[Signal] = Signal()  # of EDX, or the findings that they belong to
     model_in_use_changed: ClassVar[Signal] = Signal()
     models_changed: ClassVar[Signal] = Signal()  # there are others, or they are called otherwise
-    standards_changed: ClassVar[Signal] = Signal()  # profile of severity, limits of charts, events on them
+    standards_changed: ClassVar[Signal] = Signal()  # see project/parts/standards.py
     history_changed: ClassVar[Signal] = Signal()
     saved_filters_changed: ClassVar[Signal] = Signal()
     stage_changed: ClassVar[Signal] = Signal()  # order of the travel list, unit or height of the stage

@@ -1,4 +1,5 @@
-"""What users fixed to hold numbers against: profiles of severity, limits of control charts, and events on them."""
+"""What users fixed to hold numbers against: profiles of severity, limits of control charts, events on them, and rules
+from composition to class."""
 
 from __future__ import annotations
 
@@ -13,8 +14,13 @@ from microscope_qc.project.parts.sequence import RecordPart
 from microscope_qc.project.records import Standard
 from microscope_qc.project.store import Store
 
-SEVERITY, CHART, EVENT = "severity", "control chart", "event"
-_WORDS = {SEVERITY: "profile of severity", CHART: "limits of the control chart", EVENT: "event"}
+SEVERITY, CHART, EVENT, RULES = "severity", "control chart", "event", "edx rules"
+_WORDS = {
+    SEVERITY: "profile of severity",
+    CHART: "limits of the control chart",
+    EVENT: "event",
+    RULES: "rules from composition to class",
+}
 LONGEST = 1_000_000
 
 

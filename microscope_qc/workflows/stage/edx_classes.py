@@ -14,9 +14,10 @@ from microscope_qc.core.wording import things
 from microscope_qc.correlation.edx_rules import EdxRules, HeldRule, rules_from_json, rules_to_json, shipped_rules
 from microscope_qc.project import Project
 from microscope_qc.project.commands import CarryOut, at_once
+from microscope_qc.project.parts.standards import RULES
 
-RULES = "edx_rules"
-"""Setting of a project that has rules of its own."""
+OLD_SETTING = "edx_rules"
+"""Where projects had rules of their own when these were not part of the history."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +48,19 @@ def rules_of(project: Project) -> EdxRules:
     InputError
         When its own cannot be read.
     """
-    stored = project.settings.get(RULES)
+    kept = project.standards.named(RULES, "")
+    stored = project.settings.get(OLD_SETTING) if kept is None else kept.data
     return shipped_rules() if stored is None else rules_from_json(stored, where=f"The rules of {project.name}")
 
 
 def keep_rules(project: Project, rules: EdxRules | None) -> None:
-    """Give a project its own rules; None takes those that come with the program."""
-    project.settings.set(RULES, None if rules is None or rules == shipped_rules() else rules_to_json(rules))
-    project.events.measurements_changed.emit()  # what they mean is another now
+    """Give a project its own rules, as one step of the history; None takes those that come with the program."""
+    kept, older = project.standards.named(RULES, ""), project.settings.get(OLD_SETTING)
+    if (rules is None or rules == shipped_rules()) and older is None:
+        if kept is not None:
+            project.standards.remove(kept.id)
+    elif kept is None or kept.data != rules_to_json(rules or shipped_rules()):
+        project.standards.keep(RULES, "", rules_to_json(rules or shipped_rules()))
 
 
 def proposal(project: Project, finding_id: int, rules: EdxRules) -> Proposal | None:

@@ -93,6 +93,9 @@ def test_rules_are_edited_and_tested_against_the_project(measured: Any, qtbot: A
     dialog.keep.click()
     kept = rules_of(measured.project)
     assert kept.rules == tuple(model.rules) and kept.coating == ("Zr", "Si")
+    measured.project.history.undo()
+    assert rules_of(measured.project) == shipped_rules()
+    measured.project.history.redo()
     again = RulesDialog(measured, ask_open=lambda: path)
     qtbot.addWidget(again)
     assert again.rules == kept

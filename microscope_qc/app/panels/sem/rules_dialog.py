@@ -95,7 +95,12 @@ class RulesDialog(QDialog):
         acts.addStretch(1)
         column = QVBoxLayout(self)
         column.setContentsMargins(2 * theme.STEP, 2 * theme.STEP, 2 * theme.STEP, 2 * theme.STEP)
-        column.addWidget(note(f"The first rule that holds proposes its class; nothing is changed by itself. {HOW}"))
+        column.addWidget(
+            note(
+                f"The first rule that holds proposes its class; nothing is changed by itself. {HOW} Keeping rules is a "
+                "step of the history: undo takes it back."
+            )
+        )
         column.addLayout(form)
         column.addWidget(self.table)
         column.addLayout(acts)
