@@ -4,7 +4,7 @@ What is listed in ``__all__`` is stable: it changes with a warning, one version 
 ``on_progress``, which is called with each :class:`~microscope_qc.core.jobs.Progress`.
 """
 
-from microscope_qc.api.compositions import classify_edx, compositions, import_edx, link_edx
+from microscope_qc.api.compositions import classify_edx, compositions, edx_spectrum, import_edx, link_edx
 from microscope_qc.api.models import detect, embed, evaluate, learn, train, unusual
 from microscope_qc.api.numbers import (
     areas_searched,
@@ -33,6 +33,7 @@ __all__ = [
     "correct_particles",
     "detect",
     "draw_areas",
+    "edx_spectrum",
     "embed",
     "evaluate",
     "export",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,7 +46,7 @@ def compositions(*projects: Path | str) -> pandas.DataFrame:
 
 def import_edx(
     project: Path | str,
-    table: Path | str,
+    table: Path | str | Sequence[Path | str],
     *,
     registration: str | None = None,
     slide: str | None = None,
@@ -56,7 +56,7 @@ def import_edx(
     heading_line: int = 1,
     any_sum: bool = False,
 ) -> pandas.DataFrame:
-    """Take a table of compositions into a project as one step of its history, as ``edx import`` does.
+    """Take a table of compositions, or spectra, into a project as one step of its history, as ``edx import`` does.
 
     Parameters
     ----------
@@ -107,6 +107,38 @@ def import_edx(
     head = ["label", "site", "kind", "finding", "matched_by", "candidates", "reason"]
     lines = [(p.label, p.site, p.kind, p.box_id, p.by, list(p.candidates), p.reason) for p in found]
     return pd.DataFrame(lines, columns=head).astype({"finding": "Int64"})
+
+
+def edx_spectrum(project: Path | str, measurement: int) -> pandas.DataFrame:
+    """Return the counts behind a measurement.
+
+    Parameters
+    ----------
+    measurement
+        Its number, which :func:`compositions` tells.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``energy_ev`` and ``counts`` of each channel; ``attrs`` hold ``title``, ``kv``, ``live_s`` and ``real_s``.
+
+    Raises
+    ------
+    MicroscopeQCError
+        When the project cannot be opened, or there is no such measurement or spectrum.
+    """
+    import pandas as pd
+
+    from microscope_qc.core.errors import InputError
+    from microscope_qc.project import Project
+
+    with Project.open(Path(project), write=False) as opened:
+        found = opened.measurements.spectrum(opened.measurements.by_id(measurement).id)
+    if found is None:
+        raise InputError(f"Measurement {measurement} has no spectrum.", hint="Import it first (.msa or .h5oina).")
+    frame = pd.DataFrame({"energy_ev": found.energies_ev, "counts": found.counts})
+    frame.attrs = {"title": found.title, "kv": found.kv, "live_s": found.live_s, "real_s": found.real_s}
+    return frame
 
 
 def link_edx(project: Path | str, findings: Mapping[int, int | None]) -> None:

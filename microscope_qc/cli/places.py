@@ -58,6 +58,9 @@ def _register_marks(subparsers: Commands) -> None:
             parser.add_argument(
                 f"--stage-{axis}", dest=f"stage_{axis}_mm", type=number, metavar="MM", help=f"stage {axis} there"
             )
+        parser.add_argument(
+            "--check", choices=["yes", "no"], help="whether it is kept out of the fit, to tell how far off that is"
+        )
         _slide_option(parser)
     snap = marks.action("snap", "move a mark to the corner, crossing or indent near it", _snap_mark)
     snap.add_argument("name", metavar="NAME")
@@ -114,12 +117,19 @@ def _marks(args: argparse.Namespace) -> int:
     with Project.open(args.project, write=False) as project:
         wanted = _wanted(project, args.slide)
         rows = [
-            {"name": mark.name, "slide": wanted[mark.slide_id], **{key: getattr(mark, key) for key in _PLACES}}
+            {
+                "name": mark.name,
+                "slide": wanted[mark.slide_id],
+                **{key: getattr(mark, key) for key in (*_PLACES, "is_check")},
+            }
             for mark in project.marks
             if mark.slide_id in wanted
         ]
+    if not args.json:
+        for row in rows:
+            row["is_check"] = "check" if row["is_check"] else ""
     columns = {"name": "Mark", "slide": "Slide", "x_px": "x px", "y_px": "y px", "stage_x_mm": "Stage x mm",
-               "stage_y_mm": "Stage y mm"}  # fmt: skip
+               "stage_y_mm": "Stage y mm", "is_check": ""}  # fmt: skip
     show(args, rows, columns, "No mark is placed yet.")
     return 0
 
@@ -158,7 +168,9 @@ def _add_mark(args: argparse.Namespace) -> int:
     def add(project: Project) -> None:
         slide = project.slides.named(args.slide)
         _check_new_name(project, slide, args.name)
-        project.marks.add(slide.id, args.name, **{key: getattr(args, key) for key in _PLACES})
+        project.marks.add(
+            slide.id, args.name, **{key: getattr(args, key) for key in _PLACES}, is_check=args.check == "yes"
+        )
 
     return change(args, add, mark=args.name)
 
@@ -170,8 +182,12 @@ def _edit_mark(args: argparse.Namespace) -> int:
     columns = given(args, _PLACES)
     if args.new_name is not None:
         columns["name"] = args.new_name
+    if args.check is not None:
+        columns["is_check"] = args.check == "yes"
     if not columns:
-        raise InputError("What is to be changed is not said.", hint="Give --x, --y, --stage-x, --stage-y or --name.")
+        raise InputError(
+            "What is to be changed is not said.", hint="Give --x, --y, --stage-x, --stage-y, --check or --name."
+        )
 
     def edit(project: Project) -> None:
         mark = _mark(project, args.slide, args.name)

@@ -1,4 +1,4 @@
-"""Commands ``stage fit`` and ``stage export``."""
+"""Commands of ``stage``: fit, drift, export, where."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ def register(subparsers: Any) -> None:
         "fit",
         help="align a slide with a stage from marks",
         description="Read marks (columns name, slide_x_px, slide_y_px, stage_x_mm, stage_y_mm), fit the alignment and "
-        "store both in the project. Four to six marks near the corners give the best estimate of the error.",
+        "store both in the project. Four to six marks near the corners give the best estimate of the error. A column "
+        "check says with “yes” which marks are kept out of the fit, to tell how far off it is.",
     )
     fit.add_argument("project", type=Path, metavar="PROJECT.mqc")
     fit.add_argument("--marks", type=Path, required=True, metavar="MARKS.csv")
@@ -32,6 +33,21 @@ def register(subparsers: Any) -> None:
     fit.add_argument("--repeatability", type=number, default=0.0, metavar="UM", help="of the stage, root mean square")
     fit.add_argument("--json", action="store_true", help="print the alignment as JSON")
     fit.set_defaults(handler=_fit)
+
+    drift = commands.add_parser(
+        "drift",
+        help="how the stage has moved since an alignment, from marks visited again",
+        description="Read where marks are on the stage now (columns name, stage_x_mm, stage_y_mm) and say how it has "
+        "moved since an alignment: one mark tells a shift, two or more a turn, too. With --name the moved alignment is "
+        "stored. A sample that was mounted again needs all marks and “stage fit”.",
+    )
+    drift.add_argument("project", type=Path, metavar="PROJECT.mqc")
+    drift.add_argument("--marks", type=Path, required=True, metavar="MARKS.csv")
+    drift.add_argument("--registration", metavar="NAME", help="alignment (default: the one that was added last)")
+    drift.add_argument("--slide", metavar="NAME")
+    drift.add_argument("--name", metavar="NAME", help="store the alignment as it is now")
+    drift.add_argument("--json", action="store_true", help="print the result as JSON")
+    drift.set_defaults(handler=_drift)
 
     export = commands.add_parser(
         "export",
@@ -108,8 +124,32 @@ def _fit(args: argparse.Namespace) -> int:
         left_out = mark["leave_one_out_um"]
         text = "" if left_out is None else f", left out {left_out:.2f} um"
         print(f"  {mark['name']}: residual {mark['residual_um']:.2f} um{text}")
+    for check in fitted.checks:
+        print(f"  check {check.words}")
     for warning in fitted.warnings:
         print(f"  Note: {warning}")
+    return 0
+
+
+def _drift(args: argparse.Namespace) -> int:
+    from microscope_qc.cli.progress import print_json
+    from microscope_qc.project import Project
+    from microscope_qc.workflows.stage.drift import drift_json, keep_drifted, read_visits, visit
+
+    visits = read_visits(args.marks)
+    with Project.open(args.project, write=args.name is not None) as project:
+        slide_id = None if args.slide is None else project.slides.named(args.slide).id
+        found = visit(project, visits, registration=args.registration, slide_id=slide_id)
+        if args.name is not None:
+            keep_drifted(project, found, name=args.name)
+    if args.json:
+        print_json(drift_json(found, kept_as=args.name))
+        return 0
+    print(f"Since {found.registration}: {found.drift.words}")
+    for name, left in zip(found.drift.names, found.drift.residuals_um, strict=True):
+        print(f"  {name}: {left:.2f} um are left")
+    if args.name is not None:
+        print(f"Alignment {args.name} takes it into account.")
     return 0
 
 

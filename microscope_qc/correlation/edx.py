@@ -92,7 +92,7 @@ def match_spectra(
     sites
         How labels name sites and their points; None takes every spectrum for itself.
     """
-    grouped = sites_in([spectrum for spectrum in spectra if spectrum.at_percent], sites)
+    grouped = sites_in([spectrum for spectrum in spectra if spectrum.is_measured], sites)
     found = _by_label(grouped, rows)
     if registration is not None:
         _by_position(grouped, found, rows if rows_aligned is None else rows_aligned, registration)
@@ -110,7 +110,7 @@ def match_spectra(
         for site in grouped
         if site.named and set(site.kinds) == {"reference"}
     ]
-    notes += [f"{p.label}: {note}" for p in placements if p.spectrum.at_percent for note in p.spectrum.notes]
+    notes += [f"{p.label}: {note}" for p in placements if p.spectrum.is_measured for note in p.spectrum.notes]
     return Matching(placements, tuple(dict.fromkeys(notes)))
 
 

@@ -19,6 +19,7 @@ from microscope_qc.core.elements import atomic_percent, element_in
 from microscope_qc.core.errors import ExchangeError
 from microscope_qc.core.numbers import exact_text, grouping_signs, number_in
 from microscope_qc.core.sheets import read_sheets
+from microscope_qc.core.xray_spectrum import XraySpectrum
 from microscope_qc.correlation.edx_headings import (
     LABEL_HEADS,
     STATISTICS,
@@ -62,6 +63,8 @@ class Spectrum:
 
     ``notes`` are sentences about what is doubtful in it. Without atom % in the table they are computed from weight %.
     ``sigma`` are standard deviations by unit and element, ``row`` is the line of the table from 1, ``kv`` the voltage.
+    ``energy`` are the counts, where a file holds them; such a file may know no composition. ``measured_kind`` is what
+    was measured, "" where only the label tells. ``source`` and ``file_hash`` name the file.
     """
 
     label: str
@@ -73,6 +76,19 @@ class Spectrum:
     sigma: dict[str, dict[str, float]] = field(default_factory=dict)
     row: int = 0
     kv: float | None = None
+    energy: XraySpectrum | None = None
+    measured_kind: str = ""
+    source: str = ""
+    file_hash: str = ""
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether it holds a composition or counts."""
+        return bool(self.at_percent) or self.energy is not None
+
+    def with_notes(self, notes: Sequence[str]) -> Spectrum:
+        """The same with other notes."""
+        return replace(self, notes=tuple(notes))
 
     @property
     def unusual_sum(self) -> str:
@@ -84,8 +100,9 @@ class Spectrum:
 
     @property
     def kind(self) -> str:
-        """What was measured, as its label says it: "point" where it says nothing."""
-        return next((kind for kind, words in _KINDS.items() if words.search(self.label)), "point")
+        """What was measured, as its file or its label says it: "point" where neither does."""
+        said = next((kind for kind, words in _KINDS.items() if words.search(self.label)), "")
+        return "reference" if said == "reference" else self.measured_kind or said or "point"
 
     @property
     def amounts(self) -> tuple[Amount, ...]:

@@ -13,7 +13,7 @@ The residual at the marks is never taken for the accuracy: it falls with fewer m
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,7 @@ from microscope_qc.correlation.evidence import (
     radius_factor,
     warnings_of,
 )
+from microscope_qc.correlation.mark_checks import MarkCheck
 from microscope_qc.correlation.solving import (
     apply_map,
     leave_one_out,
@@ -59,6 +60,8 @@ class Registration:
         Whether the marks, or a user, say ``mirror``; where they are too close together errors decide it.
     residuals_um, loo_um : ndarray, shape (n,)
         Distance at each mark, and at each mark when it is left out of the fit (NaN where that cannot be computed).
+    checks
+        Marks that the map was not fitted to.
     """
 
     model: str
@@ -75,6 +78,7 @@ class Registration:
     repeatability_um: float = 0.0
     mirror_certain: bool = True
     warnings: tuple[str, ...] = field(default=())
+    checks: tuple[MarkCheck, ...] = field(default=())
 
     @property
     def n(self) -> int:
@@ -171,6 +175,27 @@ class Registration:
         marks = specimen_um(self.marks_px, self.pixel_size_um)
         return are_outside(specimen_um(yx_px, self.pixel_size_um), marks)
 
+    def with_checks(self, names: Sequence[str], yx_px: np.ndarray, xy_mm: np.ndarray) -> Registration:
+        """The same with marks that it was not fitted to: slide pixels (n, 2) y, x, and stage (n, 2) x, y in mm."""
+        if not len(names):
+            return replace(self, checks=())
+        away: Floats = np.linalg.norm(self.to_stage(yx_px) - xy_mm, axis=1) * 1000
+        radii = self.r95_um(yx_px)
+        checks = [
+            MarkCheck(
+                name=name,
+                y_px=float(yx_px[n, 0]),
+                x_px=float(yx_px[n, 1]),
+                stage_x_mm=float(xy_mm[n, 0]),
+                stage_y_mm=float(xy_mm[n, 1]),
+                error_um=float(away[n]),
+                r95_um=float(radii[n]) if np.isfinite(radii[n]) else None,
+            )
+            for n, name in enumerate(names)
+        ]
+        warnings = [f"The check {check.words}." for check in checks if check.holds is False]
+        return replace(self, checks=tuple(checks), warnings=(*self.warnings, *warnings))
+
     def to_dict(self) -> dict[str, Any]:
         """All values for JSON, with units in the names."""
         return {
@@ -207,6 +232,7 @@ class Registration:
                     self.names, self.marks_px, self.stage_mm, self.residuals_um, self.loo_um, strict=True
                 )
             ],
+            "checks": [check.to_json() for check in self.checks],
             "warnings": list(self.warnings),
         }
 
@@ -245,6 +271,7 @@ class Registration:
                 repeatability_um=float(data["repeatability_um"]),
                 mirror_certain=bool(data.get("mirror_certain", True)),
                 warnings=tuple(data["warnings"]),
+                checks=tuple(MarkCheck.from_json(check) for check in data.get("checks", ())),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise RegistrationError(

@@ -11,6 +11,7 @@ from microscope_qc.core.boxes import OF_USER
 from microscope_qc.core.composition import amounts_from_json
 from microscope_qc.core.errors import ProjectError
 from microscope_qc.core.outline import Outline
+from microscope_qc.core.xray_spectrum import from_text
 from microscope_qc.project.deltas import unpack
 from microscope_qc.project.loading import area_content, standard_content
 from microscope_qc.project.schema import DETAILS
@@ -217,7 +218,7 @@ def _unreadable_standards(connection: Connection) -> list[int]:
 
 def _look_standards(connection: Connection) -> str | None:
     count = len(_unreadable_standards(connection))
-    return f"{count} profiles of severity, limits of charts or events cannot be read." if count else None
+    return f"{count} profiles of severity, limits of charts, events or rules cannot be read." if count else None
 
 
 def _drop_standards(connection: Connection) -> str:
@@ -241,6 +242,24 @@ def _empty_amounts(connection: Connection) -> str:
         connection.execute(text("UPDATE measurements SET amounts = '[]' WHERE id = :n"), {"n": number})
     settle_history(connection)
     return "They are empty now; import their tables again."
+
+
+def _unreadable_spectra(connection: Connection) -> list[int]:
+    found = set(_unreadable_rows(connection, "SELECT id, data FROM spectra", from_text))
+    lost = connection.execute(text("SELECT id FROM spectra WHERE measurement_id NOT IN (SELECT id FROM measurements)"))
+    return sorted(found.union(lost.scalars()))
+
+
+def _look_spectra(connection: Connection) -> str | None:
+    count = len(_unreadable_spectra(connection))
+    return f"{count} spectra cannot be read, or belong to no measurement." if count else None
+
+
+def _drop_spectra(connection: Connection) -> str:
+    for number in _unreadable_spectra(connection):
+        connection.execute(text("DELETE FROM spectra WHERE id = :n"), {"n": number})
+    settle_history(connection)
+    return "They were removed; import them again."
 
 
 def _drop_lost_links(connection: Connection) -> str:
@@ -403,6 +422,7 @@ CONTENT: list[tuple[Callable[[Connection], str | None], Callable[[Connection], s
     ),
     (_look_standards, _drop_standards),
     (_look_amounts, _empty_amounts),
+    (_look_spectra, _drop_spectra),
     (
         _say(
             f"SELECT count(*) FROM measurement_links WHERE {_LOST_LINK}",  # noqa: S608

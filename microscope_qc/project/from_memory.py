@@ -102,6 +102,7 @@ def _records(memory: Memory) -> Iterable[tuple[str, list[Row]]]:
     )
     yield "measurements", [measurement_row(known) for known in memory.measurements]
     yield "measurement_links", [asdict(known) for known in memory.measurement_links]
+    yield "spectra", [asdict(known) for known in memory.spectra]
     yield "model_in_use", [asdict(model) for model in memory.models]
     yield (
         "standards",

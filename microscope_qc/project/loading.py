@@ -32,6 +32,7 @@ from microscope_qc.project.records import (
     RunRecord,
     SlideRecord,
     Standard,
+    StoredSpectrum,
 )
 from microscope_qc.project.runs.plan import plan_of
 
@@ -160,7 +161,7 @@ def details(connection: Connection, table: str, slide_id: int) -> dict[int, str]
 def marks(connection: Connection, ids: Collection[int] | None = None) -> list[Mark]:
     """Return marks in the order they were placed: all, or those with ``ids``."""
     return [
-        Mark(r.id, r.slide_id, r.name, r.y_px, r.x_px, r.stage_x_mm, r.stage_y_mm)
+        Mark(r.id, r.slide_id, r.name, r.y_px, r.x_px, r.stage_x_mm, r.stage_y_mm, bool(r.is_check))
         for r in _rows(connection, schema.marks, ids)
     ]
 
@@ -254,6 +255,11 @@ def measurement_links(connection: Connection, ids: Collection[int] | None = None
         MeasurementLink(r.id, r.slide_id, r.measurement_id, r.finding_id, r.matched_by)
         for r in _rows(connection, schema.measurement_links, ids)
     ]
+
+
+def spectra(connection: Connection, ids: Collection[int] | None = None) -> list[StoredSpectrum]:
+    """Return the counts behind measurements, as they are stored: all, or those with ``ids``."""
+    return [StoredSpectrum(r.id, r.measurement_id, r.data) for r in _rows(connection, schema.spectra, ids)]
 
 
 def areas(connection: Connection, ids: Collection[int] | None = None) -> list[AreaRecord]:

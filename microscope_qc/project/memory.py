@@ -30,6 +30,7 @@ from microscope_qc.project.records import (
     RunRecord,
     SlideRecord,
     Standard,
+    StoredSpectrum,
 )
 
 _MOST_RENEWED = 500
@@ -106,6 +107,7 @@ class Memory:
         self.registrations: Records[RegistrationRecord] = Records()
         self.measurements: Records[EdxMeasurement] = Records()
         self.measurement_links: Records[MeasurementLink] = Records()
+        self.spectra: Records[StoredSpectrum] = Records()
         self.areas: Records[AreaRecord] = Records()
         self.run_classes: Records[RunClass] = Records()
         self.models: Records[ModelInUse] = Records()
@@ -133,6 +135,7 @@ class Memory:
             "registrations": (self.registrations, loading.registrations),
             "measurements": (self.measurements, loading.measurements),
             "measurement_links": (self.measurement_links, loading.measurement_links),
+            "spectra": (self.spectra, loading.spectra),
             "model_in_use": (self.models, loading.models_in_use),
             "standards": (self.standards, loading.standards),
         }

@@ -126,6 +126,16 @@ def _random_areas_and_standards(connection: Connection) -> None:
         connection.exec_driver_sql(statement)
 
 
+def _spectra_and_checks(connection: Connection) -> None:
+    for statement in (
+        "ALTER TABLE marks ADD COLUMN is_check BOOLEAN DEFAULT '0' NOT NULL",
+        "CREATE TABLE spectra (id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, measurement_id INTEGER NOT NULL, "
+        "data VARCHAR NOT NULL, FOREIGN KEY(measurement_id) REFERENCES measurements (id))",
+        "CREATE UNIQUE INDEX spectrum_of_measurement ON spectra (measurement_id)",
+    ):
+        connection.exec_driver_sql(statement)
+
+
 STEPS: dict[int, Callable[[Connection], None]] = {
     1: _attributes_outlines_and_trail,
     2: _inclusion_areas_and_run_classes,
@@ -134,6 +144,7 @@ STEPS: dict[int, Callable[[Connection], None]] = {
     5: _model_in_use,
     6: _measurements,
     7: _random_areas_and_standards,
+    8: _spectra_and_checks,
 }
 """``STEPS[n]`` turns the tables of version n into those of version n + 1."""
 

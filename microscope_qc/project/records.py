@@ -43,7 +43,10 @@ class SlideRecord:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A place that can be recognised under the SEM; stage coordinates are None until they were read there."""
+    """A place that can be recognised under the SEM; stage coordinates are None until they were read there.
+
+    A mark that ``is_check`` is kept out of the fit of an alignment and tells how far off it is.
+    """
 
     id: int
     slide_id: int
@@ -52,6 +55,7 @@ class Mark:
     x_px: float
     stage_x_mm: float | None = None
     stage_y_mm: float | None = None
+    is_check: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,15 @@ class MeasurementLink:
     measurement_id: int
     finding_id: int
     matched_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSpectrum:
+    """The counts behind a measurement, as :mod:`microscope_qc.core.xray_spectrum` stores them."""
+
+    id: int
+    measurement_id: int
+    data: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from sqlalchemy import (
     Table,
 )
 
-SCHEMA_VERSION = 8
+SCHEMA_VERSION = 9
 """Rises by one with every change of the tables; the step goes into :data:`microscope_qc.project.migrations.STEPS`."""
 
 metadata = MetaData()
@@ -224,6 +224,7 @@ marks = Table(
     Column("x_px", Float, nullable=False),
     Column("stage_x_mm", Float),
     Column("stage_y_mm", Float),
+    Column("is_check", Boolean, nullable=False, server_default="0"),  # kept out of the fit, which it tests
     sqlite_autoincrement=True,
 )
 
@@ -269,6 +270,17 @@ measurement_links = Table(
     Column("matched_by", String, nullable=False),  # "label", "position" or "user"
     Index("link_of_measurement", "measurement_id", unique=True),
     Index("links_of_finding", "finding_id"),
+    sqlite_autoincrement=True,
+)
+
+# the counts behind a measurement
+spectra = Table(
+    "spectra",
+    metadata,
+    _id(),
+    Column("measurement_id", Integer, ForeignKey("measurements.id"), nullable=False),
+    Column("data", String, nullable=False),  # see core/xray_spectrum.py
+    Index("spectrum_of_measurement", "measurement_id", unique=True),
     sqlite_autoincrement=True,
 )
 

@@ -35,6 +35,7 @@ _SIGNAL_OF = {
     "registrations": "registrations_changed",
     "measurements": "measurements_changed",
     "measurement_links": "measurements_changed",
+    "spectra": "measurements_changed",
     "model_in_use": "model_in_use_changed",
     "standards": "standards_changed",
 }

@@ -47,7 +47,7 @@ _RULES = (
           ("opinions", "slide_id"), ("opinions", "finding_id"), ("opinions", "run_id"), ("opinions", "class_id"),
           ("attributes", "slide_id"), ("outlines", "slide_id"), ("marks", "slide_id"), ("registrations", "slide_id"),
           ("measurement_links", "slide_id"), ("measurement_links", "measurement_id"),
-          ("measurement_links", "finding_id"),
+          ("measurement_links", "finding_id"), ("spectra", "measurement_id"),
           ("areas", "slide_id"), ("run_classes", "slide_id"), ("run_classes", "run_id"), ("run_classes", "class_id"),
           ("run_classes", "label"), ("runs", "slide_id"), ("trail", "log_id"),
       )),
@@ -82,6 +82,7 @@ _RULES = (
     *(_Rule("marks", place, _NUMBER, "", "{} marks have no place: they were removed.") for place in ("y_px", "x_px")),
     *(_Rule("marks", place, "{0} IS NULL OR " + _NUMBER, "NULL", "{} stage positions of marks are no numbers.")
       for place in ("stage_x_mm", "stage_y_mm")),
+    _yes_or_no("marks", "is_check", 0, "{} marks are neither a check nor not: they count in the fit now."),
     _Rule("measurements", "import_id", _WHOLE, "id", "{} measurements do not say which import they came with."),
     _Rule("measurements", "row", _WHOLE, "0", "{} measurements do not say their line of the file."),
     _Rule("measurements", "kind", f"{{0}} IN ({_KINDS})", "'point'", "{} measurements are of an unknown kind."),

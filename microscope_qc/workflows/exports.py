@@ -178,6 +178,7 @@ EXPORTS: Registry[Export] = Registry(
         "drive-sheet": f"{_HERE}:DRIVE_SHEET",
         "history": f"{_HERE}:HISTORY",
         "measurements": f"{_HERE}:MEASUREMENTS",
+        "spectra": f"{_HERE}:SPECTRA",
     },
     what="export",
 )

@@ -23,7 +23,7 @@ from microscope_qc.project.runs.plan import RunPlan
 CONTENT = (
     "fields",
     "slides", "classes", "boxes", "opinions", "attributes", "outlines", "inclusion", "areas", "runs", "run_classes",
-    "marks", "registrations", "model_in_use", "measurements", "measurement_links", "standards",
+    "marks", "registrations", "model_in_use", "measurements", "measurement_links", "spectra", "standards",
 )  # fmt: skip
 
 
@@ -106,6 +106,7 @@ def assert_memory_is_stored(project: Project) -> None:
     assert {n: (link.finding_id, link.slide_id) for n, link in project.measurements.links.items()} == {
         row["measurement_id"]: (row["finding_id"], row["slide_id"]) for row in in_database["measurement_links"].values()
     }
+    assert project.measurements.spectra == {row["measurement_id"]: n for n, row in in_database["spectra"].items()}
     for run in project.runs:
         labels = [row for row in in_database["run_classes"].values() if row["run_id"] == run.id]
         assert project.runs.classes_of(run.id) == {row["label"]: row["class_id"] for row in labels}

@@ -145,9 +145,10 @@ def older(measured: Project) -> Path:
     """A project of version 6."""
     measured.close()
     with closing(sqlite3.connect(measured.path / "project.sqlite", isolation_level=None)) as connection:
-        for table in ("measurement_links", "measurements", "standards"):
+        for table in ("spectra", "measurement_links", "measurements", "standards"):
             connection.execute(f"DROP TABLE {table}")
         connection.execute("ALTER TABLE areas DROP COLUMN drawn")
+        connection.execute("ALTER TABLE marks DROP COLUMN is_check")
         connection.execute("INSERT INTO settings VALUES ('edx', ?)", (json.dumps(OLD),))
         connection.execute("UPDATE meta SET value = '6' WHERE key = 'schema_version'")
         connection.execute("UPDATE log SET kind = 'kept'")

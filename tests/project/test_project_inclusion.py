@@ -274,6 +274,7 @@ def as_version_2(project: Project) -> None:
             "run_classes",
             "fields",
             "model_in_use",
+            "spectra",
             "measurement_links",
             "measurements",
             "standards",
@@ -287,7 +288,7 @@ def as_version_2(project: Project) -> None:
         connection.execute("DROP TABLE boxes")
         connection.execute("ALTER TABLE old RENAME TO boxes")
         newer = ("slides", "content"), ("slides", "fields"), ("slides", "orientation"), ("classes", "group")
-        for table, column in (*newer, ("runs", "name")):
+        for table, column in (*newer, ("runs", "name"), ("marks", "is_check")):
             connection.execute(f'ALTER TABLE {table} DROP COLUMN "{column}"')
         connection.execute("UPDATE meta SET value = '2' WHERE key = 'schema_version'")
         connection.commit()

@@ -41,10 +41,11 @@ def add_old(folder: Path, picture: Path) -> Path:
     with Project.create(folder) as project:
         project.slides.add_scenes(read_facts(picture, orientation=1))
     with contextlib.closing(sqlite3.connect(folder / "project.sqlite")) as connection:
-        for table in ("model_in_use", "measurement_links", "measurements", "standards"):
+        for table in ("model_in_use", "spectra", "measurement_links", "measurements", "standards"):
             connection.execute(f"DROP TABLE {table}")
         connection.execute("ALTER TABLE slides DROP COLUMN orientation")
         connection.execute("ALTER TABLE areas DROP COLUMN drawn")
+        connection.execute("ALTER TABLE marks DROP COLUMN is_check")
         connection.execute("UPDATE meta SET value = '4' WHERE key = 'schema_version'")
         connection.commit()
     return folder

@@ -12,8 +12,10 @@ from microscope_qc.core import plugins
 from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.jobs import Progress, run_job
+from microscope_qc.core.xray_spectrum import XraySpectrum
 from microscope_qc.correlation.registry import STAGE_FORMATS
 from microscope_qc.exchange.registry import FORMATS
+from microscope_qc.project import EdxMeasurement
 from microscope_qc.workflows import exports
 from microscope_qc.workflows.exports import (
     EXPORTS,
@@ -37,7 +39,7 @@ def align(project):
 
 
 def test_every_annotation_format_is_an_export(project, tmp_path):
-    assert export_names() == [*FORMATS, "report", "overview", "drive-sheet", "history", "measurements"]
+    assert export_names() == [*FORMATS, "report", "overview", "drive-sheet", "history", "measurements", "spectra"]
     for name in FORMATS:
         export = export_named(name)
         path = tmp_path / name / f"out{'' if export.is_folder else export.suffix}"
@@ -51,6 +53,8 @@ def test_the_other_exports_write_their_files(project, tmp_path):
     with pytest.raises(InputError, match="no alignment yet"):
         run_job(export_named("drive-sheet").write(project, tmp_path / "early.html"))
     align(project)
+    spectrum = XraySpectrum(0, 10, (1.0, 2.0))
+    project.measurements.add([EdxMeasurement(0, 0, "a.msa", "", 0, "D1")], links={}, spectra={0: spectrum})
     for name in EXPORTS:
         export = export_named(name)
         assert export.name == name
@@ -111,7 +115,7 @@ def test_exports_of_other_packages_are_listed(project, tmp_path, monkeypatch):
     monkeypatch.setattr(plugins, "_entry_points", lambda group: points)
     own = plugins.Registry("exports", exports._an_export, EXPORTS._builtin, what="export")
     monkeypatch.setattr(exports, "EXPORTS", own)
-    assert export_names()[-2:] == ["measurements", "count"]
+    assert export_names()[-2:] == ["spectra", "count"]
     reasons = {problem.name: problem.reason for problem in own.problems}
     assert reasons.keys() == {"coco", "needy", "wrong"}
     assert reasons["coco"] == "coco is the name of an annotation format."

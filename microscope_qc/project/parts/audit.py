@@ -30,6 +30,7 @@ _NOUNS = {
     "registrations": "alignment", "runs": "run", "areas": "declared area", "run_classes": "label of a run",
     "attributes": "attributes of box", "outlines": "outline of box", "opinions": "opinion",
     "measurements": "measurement", "measurement_links": "link of a measurement", "standards": "standard",
+    "spectra": "spectrum",
 }  # fmt: skip
 _THE_ONLY = {"inclusion": "confidence limit", "model_in_use": "model in use"}
 _LONGEST_CELL = 4000
@@ -128,7 +129,7 @@ def _text(table: str, columns: Columns, place: int, codes: Mapping[int, str], *,
     """``name=value; ...`` of a row; empty values are listed where they were or became empty."""
     parts = []
     for name, column in columns.items():
-        if name in ("id", "slide_id", "flags", "import_id", "file_hash"):
+        if name in ("id", "slide_id", "flags", "import_id", "file_hash") or (table == "spectra" and name == "data"):
             continue
         value: Any = column[place]
         if isinstance(value, np.generic):

@@ -39,17 +39,19 @@ class Marks(RecordPart[Mark]):
         *,
         stage_x_mm: float | None = None,
         stage_y_mm: float | None = None,
+        is_check: bool = False,
     ) -> Mark:
         """Place a mark at full-resolution pixels, with its stage position in mm where it is known."""
         self._store.require_writable()
         self._slides.by_id(slide_id)
         places = {"y_px": y_px, "x_px": x_px, "stage_x_mm": stage_x_mm, "stage_y_mm": stage_y_mm}
+        places["is_check"] = bool(is_check)
         row = _clean({"id": self._store.next_id("marks"), "slide_id": slide_id, "name": name, **places})
         self._store.commit(f"Place mark {row['name']}", [Delta.inserted("marks", [row])], slide_id=slide_id)
         return self.by_id(row["id"])
 
     def edit(self, mark_id: int, *, title: str = "", **columns: Any) -> Mark:
-        """Change name, ``y_px``, ``x_px``, ``stage_x_mm`` or ``stage_y_mm`` of a mark."""
+        """Change name, ``y_px``, ``x_px``, ``stage_x_mm``, ``stage_y_mm`` or ``is_check`` of a mark."""
         title = title or f"Change mark {str(columns.get('name', self.by_id(mark_id).name)).strip()}"
         self.edit_many({mark_id: columns}, title=title)
         return self.by_id(mark_id)
@@ -59,7 +61,7 @@ class Marks(RecordPart[Mark]):
         self._store.require_writable()
         deltas, slides = [], set()
         for mark_id, columns in changes.items():
-            unknown = sorted(set(columns) - {"name", *_NUMBERS})
+            unknown = sorted(set(columns) - {"name", "is_check", *_NUMBERS})
             if unknown:
                 raise InputError(f"A mark has no {unknown[0]} that could be changed.")
             row = self._row(mark_id)
@@ -81,6 +83,7 @@ def _clean(row: dict[str, Any]) -> dict[str, Any]:
     clean["name"] = str(clean["name"]).strip()
     if not clean["name"]:
         raise InputError("A mark needs a name.")
+    clean["is_check"] = bool(clean["is_check"])
     for name in _NUMBERS:
         if clean[name] is None and name.startswith("stage"):
             continue

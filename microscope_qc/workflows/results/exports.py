@@ -43,6 +43,16 @@ def _measurements(project: Project, path: Path, options: ExportOptions) -> Job[W
     return Written((written,), f"{things(count, 'measurement')} written to {written}", facts={"measurements": count})
 
 
+def _spectra(project: Project, path: Path, options: ExportOptions) -> Job[Written]:
+    from microscope_qc.core.wording import things
+    from microscope_qc.workflows.stage.edx_spectra import write_spectra
+
+    written = yield from write_spectra(project, path)
+    where = written[0] if len(written) == 1 else path
+    words = f"{things(len(written), 'spectrum', 'spectra')} written to {where}"
+    return Written(tuple(written), words, facts={"spectra": len(written)})
+
+
 REPORT = Export("report", "Report", ".html", _report, takes=("slide_ids", "rejected"), also=(".pdf", ".docx", ".json"))
 OVERVIEW = Export(
     "overview",
@@ -62,4 +72,5 @@ DRIVE_SHEET = Export(
     needs="travel list",
 )
 HISTORY = Export("history", "History as a table", ".csv", _history, needs="project")
+SPECTRA = Export("spectra", "EDX spectra (EMSA)", ".msa", _spectra, needs="project", is_folder=True)
 MEASUREMENTS = Export("measurements", "EDX measurements", ".xlsx", _measurements, needs="project", also=(".csv",))

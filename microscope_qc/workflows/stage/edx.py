@@ -1,8 +1,7 @@
-"""EDX compositions back to the findings they were measured on."""
+"""EDX compositions and spectra back to the findings they were measured on."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,30 +13,34 @@ import numpy as np
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.core.wording import things
+from microscope_qc.core.xray_spectrum import XraySpectrum
 from microscope_qc.correlation.edx import Matching, Placement, match_spectra, nearest
 from microscope_qc.correlation.edx_columns import EdxColumns, rewritten_sheets
-from microscope_qc.correlation.edx_tables import read_spectra
+from microscope_qc.correlation.edx_files import read_measured
 from microscope_qc.correlation.registration import Registration
 from microscope_qc.correlation.sites import USUAL_PATTERN, site_pattern
 from microscope_qc.project import EdxMeasurement, Project
+from microscope_qc.project.parts.measurements import Measurements
 from microscope_qc.workflows.scenes import kept
 from microscope_qc.workflows.stage.stage import find_registration
 
 
 @dataclass(frozen=True, slots=True)
 class EdxPlan:
-    """What a table holds and where it belongs; ``on_slide`` is the slide of the alignment, None without one."""
+    """What files hold and where it belongs; ``on_slide`` is the slide of the alignment, None without one.
+
+    ``source`` is what they are called.
+    """
 
     source: str
-    file_hash: str
     matching: Matching
     registration: Registration | None = None
     on_slide: int | None = None
 
     @property
     def placements(self) -> Sequence[Placement]:
-        """The spectra that hold amounts."""
-        return [known for known in self.matching.placements if known.spectrum.at_percent]
+        """What holds amounts, or counts."""
+        return [known for known in self.matching.placements if known.spectrum.is_measured]
 
     def place_of(self, placement: Placement) -> tuple[int, float, float] | None:
         """Slide, y and x where a spectrum was measured, in px; None where that is not known."""
@@ -54,16 +57,20 @@ class EdxPlan:
 
 @dataclass(frozen=True, slots=True)
 class EdxImport:
-    """What was matched, and what was not; ``replaced`` counts earlier measurements whose place others took."""
+    """What was matched, and what was not; ``replaced`` counts earlier measurements whose place others took.
+
+    ``attached`` counts spectra that belong to measurements that were there before.
+    """
 
     spectra: int
     matching: Matching
     replaced: int = 0
+    attached: int = 0
 
 
 def plan_edx(
     project: Project,
-    path: Path | str,
+    path: Path | str | Sequence[Path | str],
     *,
     registration: str | None = None,
     slide_id: int | None = None,
@@ -72,12 +79,15 @@ def plan_edx(
     sites: str = USUAL_PATTERN,
     columns: EdxColumns | None = None,
 ) -> Job[EdxPlan]:
-    """Read a table of compositions and find out what belongs to which finding; nothing is changed.
+    """Read a table of compositions, or files with spectra, and find out what belongs to which finding.
 
-    Lines are matched by the finding's note or number, then by stage position within the expected error.
+    Lines and spectra are matched by the finding's note or number, then by stage position within the expected error.
+    Nothing is changed.
 
     Parameters
     ----------
+    path
+        A CSV or XLSX table, a spectrum (``.msa``, ``.h5oina``), or several files with spectra.
     registration
         Alignment for positions; None takes the newest one, if there is one.
     slide_id
@@ -100,11 +110,14 @@ def plan_edx(
     InputError
         When there is no alignment of that name, or ``sites`` is no such pattern.
     """
-    path = Path(path)
+    paths = [Path(path)] if isinstance(path, Path | str) else [Path(one) for one in path]
+    if not paths:
+        raise InputError("There is no file to import.", hint="Choose a table or spectra.")
     pattern = site_pattern(sites)
-    yield Progress(0, 2, "steps", f"reading {path.name}")
+    source = paths[0].name if len(paths) == 1 else f"{len(paths)} files"
+    yield Progress(0, 2, "steps", f"reading {source}")
     rewrite = None if columns is None else partial(rewritten_sheets, columns=columns)
-    spectra = read_spectra(path, unit=unit, rewrite=rewrite)
+    spectra = read_measured(paths, unit=unit, rewrite=rewrite)
     yield Progress(1, 2, "steps", "matching with findings")
     fitted = aligned = aligned_id = None
     rows = kept(project.boxes.rows(slide_id, every=True))
@@ -114,20 +127,19 @@ def plan_edx(
         aligned_id, _, fitted = find_registration(project, registration, slide_id=aligned_on)
         aligned = kept(project.boxes.rows(aligned_id, every=True))
     found = match_spectra(spectra, rows, fitted, rows_aligned=aligned, sites=pattern)
-    with path.open("rb") as file:
-        file_hash = hashlib.file_digest(file, "sha256").hexdigest()
     yield Progress(2, 2, "steps")
-    return EdxPlan(path.name, file_hash, found, fitted, aligned_id)
+    return EdxPlan(source, found, fitted, aligned_id)
 
 
 def keep_edx(
     project: Project, plan: EdxPlan, *, places: Mapping[int, int | None] | None = None, any_sum: bool = False
 ) -> EdxImport:
-    """Store what a table holds, as one command; what belongs to no finding is stored without one.
+    """Store what files hold, as one command; what belongs to no finding is stored without one.
 
     A measurement that was imported before keeps the finding that a user gave it. Earlier measurements are replaced
     where the same line has other amounts now, where a file of the same name has the same measurement (see
-    :class:`_Earlier`), or says something new of the same label and finding.
+    :class:`_Earlier`), or says something new of the same label and finding. A spectrum without a composition goes to
+    the one composition of the same label that has none, whichever of the two comes first.
 
     Parameters
     ----------
@@ -141,49 +153,63 @@ def keep_edx(
     InputError
         When a composition does not add up to about 100 %, or there is no such finding.
     """
-    if plan.unusual_sums and not any_sum:
-        count = len(plan.unusual_sums)
-        others = f" It is one of {count} compositions that do not add up to about 100 %." if count > 1 else ""
-        raise InputError(
-            plan.unusual_sums[0] + others,
-            hint="Check the unit and the elements of the table, or import it as it is (--any-sum on the command line).",
-        )
+    if not any_sum:
+        _require_sums(plan)
     links = project.measurements.links
-    imported = _Earlier(project.measurements, plan)
-    named: dict[tuple[str, str, int], list[EdxMeasurement]] = {}
-    for known in project.measurements:
-        if known.id in links:
-            named.setdefault((known.source, known.label, links[known.id].finding_id), []).append(known)
+    imported, named = _Earlier(project.measurements, plan), _by_finding(project.measurements)
     new: list[EdxMeasurement] = []
     found: dict[int, tuple[int, str]] = {}
     replaced: set[int] = set()
+    spectra: dict[int, XraySpectrum] = {}
+    halves = _Halves(project.measurements)
     for place, placement in enumerate(plan.placements):
-        measured = _measurement(plan, placement)
+        measured, energy = _measurement(plan, placement), placement.spectrum.energy
+        decided = places is not None and place in places
+        if energy is not None and not measured.amounts and not decided and halves.attach(measured.label, energy):
+            continue
         finding_id, by = placement.box_id, placement.by
         earlier = imported.take(measured)
         link = None if earlier is None else links.get(earlier.id)
         if link is not None and link.matched_by == "user":
             finding_id, by = link.finding_id, "user"
-        if places is not None and place in places and places[place] != finding_id:
+        if places is not None and decided and places[place] != finding_id:
             finding_id, by = places[place], "user"
         if earlier is not None:
             if _same(earlier, measured) and (None if link is None else link.finding_id) == finding_id:
                 continue
             replaced.add(earlier.id)
+            energy = energy or project.measurements.spectrum(earlier.id)
+        elif measured.amounts and (alone := halves.alone(measured.label)) is not None:
+            replaced.add(alone)
+            energy = energy or project.measurements.spectrum(alone)
+            if finding_id is None and alone in links:
+                finding_id, by = links[alone].finding_id, links[alone].matched_by
         if finding_id is not None:
             found[len(new)] = finding_id, by
             older = named.get((measured.source, measured.label, finding_id), ())
-            replaced |= {known.id for known in older if known.file_hash != plan.file_hash}
+            corrected = [known.id for known in older if known.file_hash != measured.file_hash]
+            replaced.update(corrected)
+            energy = energy or next(filter(None, map(project.measurements.spectrum, corrected)), None)
+        if energy is not None:
+            spectra[len(new)] = energy
         new.append(measured)
-    if new:
-        title = f"Import {things(len(new), 'measurement')} from {plan.source}"
-        project.measurements.add(new, links=found, replaced=sorted(replaced), title=title)
-    return EdxImport(len(plan.matching.placements), plan.matching, len(replaced))
+    attached = {number: energy for number, energy in halves.attached.items() if number not in replaced}
+    if new or attached:
+        what = things(len(new), "measurement") if new else things(len(attached), "spectrum", "spectra")
+        project.measurements.add(
+            new,
+            links=found,
+            replaced=sorted(replaced),
+            spectra=spectra,
+            attached=attached,
+            title=f"Import {what} from {plan.source}",
+        )
+    return EdxImport(len(plan.matching.placements), plan.matching, len(replaced), len(attached))
 
 
 def import_edx(
     project: Project,
-    path: Path | str,
+    path: Path | str | Sequence[Path | str],
     *,
     registration: str | None = None,
     slide_id: int | None = None,
@@ -192,7 +218,7 @@ def import_edx(
     columns: EdxColumns | None = None,
     any_sum: bool = False,
 ) -> Job[EdxImport]:
-    """Read a table of compositions and store it, as :func:`plan_edx` and :func:`keep_edx` do."""
+    """Read a table of compositions, or spectra, and store it, as :func:`plan_edx` and :func:`keep_edx` do."""
     plan = yield from plan_edx(
         project, path, registration=registration, slide_id=slide_id, unit=unit, sites=sites, columns=columns
     )
@@ -236,15 +262,17 @@ class _Earlier:
     def __init__(self, measurements: Iterable[EdxMeasurement], plan: EdxPlan) -> None:
         self._known: dict[tuple[object, ...], list[EdxMeasurement]] = {}
         self._taken: set[int] = set()
+        hashes = {placement.spectrum.file_hash for placement in plan.placements}
+        sources = {placement.spectrum.source for placement in plan.placements}
         for known in measurements:
-            if plan.file_hash == known.file_hash or plan.source == known.source:
-                for key in self._keys(known, plan.file_hash == known.file_hash):
+            if known.file_hash in hashes or known.source in sources:
+                for key in self._keys(known, known.file_hash in hashes):
                     self._known.setdefault(key, []).append(known)
 
     @staticmethod
     def _keys(known: EdxMeasurement, same_file: bool) -> list[tuple[object, ...]]:
         if same_file:
-            return [("line", known.row, known.label)]
+            return [("line", known.file_hash, known.row, known.label)]
         keys: list[tuple[object, ...]] = []
         if known.amounts:
             keys = [(which, known.amounts, known.stage_mm) for which in (known.label, known.row)]
@@ -262,13 +290,67 @@ class _Earlier:
         return None
 
 
+class _Halves:
+    """Compositions without spectra and spectra without compositions: of one label, each may be one half of the other.
+
+    The label must be that of one measurement only: instruments count spectra from 1 in each session.
+    """
+
+    def __init__(self, measurements: Measurements) -> None:
+        self.attached: dict[int, XraySpectrum] = {}
+        self._bare: dict[str, list[int]] = {}
+        self._alone: dict[str, list[int]] = {}
+        self._whole: dict[str, list[int]] = {}
+        self._measurements = measurements
+        for known in measurements:
+            counted = known.id in measurements.spectra
+            if known.amounts or counted:
+                halves = self._alone if not known.amounts else self._whole if counted else self._bare
+                halves.setdefault(known.label.casefold(), []).append(known.id)
+
+    def attach(self, label: str, energy: XraySpectrum) -> bool:
+        """Give a spectrum to the composition of its label; whether there is just one."""
+        if any(self._measurements.spectrum(number) == energy for number in self._whole.get(label.casefold(), ())):
+            return True  # it was imported before
+        found = self._bare.get(label.casefold(), [])
+        if len(found) != 1 or found[0] in self.attached:
+            return False
+        self.attached[found[0]] = energy
+        return True
+
+    def alone(self, label: str) -> int | None:
+        """The spectrum of a label that has no composition, each only once; None where there is not just one."""
+        found = self._alone.get(label.casefold(), [])
+        return found.pop() if len(found) == 1 else None
+
+
+def _require_sums(plan: EdxPlan) -> None:
+    """Refuse compositions that do not add up to about 100 %."""
+    if plan.unusual_sums:
+        count = len(plan.unusual_sums)
+        others = f" It is one of {count} compositions that do not add up to about 100 %." if count > 1 else ""
+        raise InputError(
+            plan.unusual_sums[0] + others,
+            hint="Check the unit and the elements of the table, or import it as it is (--any-sum on the command line).",
+        )
+
+
+def _by_finding(measurements: Measurements) -> dict[tuple[str, str, int], list[EdxMeasurement]]:
+    """Measurements that belong to a finding, by their file, label and finding."""
+    found: dict[tuple[str, str, int], list[EdxMeasurement]] = {}
+    for known in measurements:
+        if (link := measurements.links.get(known.id)) is not None:
+            found.setdefault((known.source, known.label, link.finding_id), []).append(known)
+    return found
+
+
 def _measurement(plan: EdxPlan, placement: Placement) -> EdxMeasurement:
     spectrum, place = placement.spectrum, plan.place_of(placement)
     return EdxMeasurement(
         id=0,
         import_id=0,
-        source=plan.source,
-        file_hash=plan.file_hash,
+        source=spectrum.source,
+        file_hash=spectrum.file_hash,
         row=spectrum.row,
         label=spectrum.label,
         kind=placement.kind,
@@ -305,12 +387,14 @@ def summary(result: EdxImport) -> dict[str, Any]:
                 "at_percent": _rounded(m.spectrum.at_percent),
                 "wt_percent": _rounded(m.spectrum.wt_percent),
                 "computed_from_wt": m.spectrum.computed,
+                "channels": 0 if m.spectrum.energy is None else len(m.spectrum.energy.counts),
             }
             for m in found.matched
         ],
         "ambiguous": {label: list(ids) for label, ids in found.ambiguous.items()},
         "unmatched": found.unmatched,
         "replaced": result.replaced,
+        "attached": result.attached,
         "notes": list(found.notes),
     }
 

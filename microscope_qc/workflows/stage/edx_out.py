@@ -37,6 +37,7 @@ def measurement_json(project: Project, known: EdxMeasurement) -> dict[str, Any]:
         "computed": next((amount.unit for amount in known.amounts if not amount.measured), ""),
         "stage_mm": None if known.stage_mm is None else list(known.stage_mm),
         "kv": known.kv,
+        "spectrum": known.id in project.measurements.spectra,
         "source": known.source,
         "row": known.row,
         "import": known.import_id,

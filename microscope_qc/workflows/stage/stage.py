@@ -26,17 +26,21 @@ SHEET = "sheet"
 DEFAULTS = StageOptions()
 
 MARK_COLUMNS = ("name", "slide_x_px", "slide_y_px", "stage_x_mm", "stage_y_mm")
+CHECK_COLUMN = "check"
+_YES_NO = {"": False, "0": False, "no": False, "nein": False, "false": False,
+           "1": True, "x": True, "yes": True, "ja": True, "true": True}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class MarkRow:
-    """One line of a table of marks."""
+    """One line of a table of marks; None leaves a mark a check, or in the fit, as it is."""
 
     name: str
     y_px: float
     x_px: float
     stage_x_mm: float
     stage_y_mm: float
+    is_check: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,8 @@ class StageExport:
 def read_marks(path: Path | str) -> list[MarkRow]:
     """Read a table of marks, CSV or XLSX, with the columns of :data:`MARK_COLUMNS`.
 
+    A column ``check`` says with "yes" which of them are kept out of the fit.
+
     Raises
     ------
     ExchangeError
@@ -67,6 +73,7 @@ def read_marks(path: Path | str) -> list[MarkRow]:
     if not records:
         raise InputError(f"{path.name} holds no mark.", hint=f"It needs the columns {', '.join(MARK_COLUMNS)}.")
     grouped = grouping_signs(record.get(column) for record in records for column in MARK_COLUMNS[1:])
+    says_checks = any(record.get(CHECK_COLUMN) for record in records)
     marks: list[MarkRow] = []
     for number, record in enumerate(records, start=1):
         name = record.get("name") or f"M{number}"
@@ -75,8 +82,19 @@ def read_marks(path: Path | str) -> list[MarkRow]:
                 f"{path.name}, line {record.line}: the mark {name} is there twice.", hint="Rename one of them."
             )
         numbers = [_number(record, column, path, grouped) for column in MARK_COLUMNS[1:]]
-        marks.append(MarkRow(name, numbers[1], numbers[0], numbers[2], numbers[3]))
+        marks.append(
+            MarkRow(name, numbers[1], numbers[0], numbers[2], numbers[3], _check(record, path) if says_checks else None)
+        )
     return marks
+
+
+def _check(record: Record, path: Path) -> bool:
+    said = record.get(CHECK_COLUMN).strip().casefold()
+    if said not in _YES_NO:
+        raise InputError(
+            f"{path.name}, line {record.line}: {CHECK_COLUMN} is {said[:30]!r}.", hint="Write yes, or leave it empty."
+        )
+    return _YES_NO[said]
 
 
 def _number(record: Record, column: str, path: Path, grouped: frozenset[str]) -> float:
@@ -99,6 +117,8 @@ def store_marks(project: Project, slide_id: int, marks: list[MarkRow]) -> None:
             "stage_x_mm": mark.stage_x_mm,
             "stage_y_mm": mark.stage_y_mm,
         }
+        if mark.is_check is not None:
+            places["is_check"] = mark.is_check
         old = known.get(mark.name)
         if old is None:
             project.marks.add(slide_id, mark.name, **places)
@@ -118,6 +138,8 @@ def fit_registration(
 ) -> Registration:
     """Fit the slide's marks that have a stage position and store the alignment under ``name``.
 
+    Marks that are checks are kept out of the fit; the alignment tells how far off it is there.
+
     Parameters
     ----------
     mark_names
@@ -136,6 +158,8 @@ def fit_registration(
     marks = [m for m in project.marks.of_slide(slide_id) if m.stage_x_mm is not None and m.stage_y_mm is not None]
     if mark_names is not None:
         marks = [mark for mark in marks if mark.name in mark_names]
+    checks = [mark for mark in marks if mark.is_check]
+    marks = [mark for mark in marks if not mark.is_check]
     fitted = fit(
         np.array([[mark.y_px, mark.x_px] for mark in marks], float).reshape(-1, 2),
         np.array([[mark.stage_x_mm, mark.stage_y_mm] for mark in marks], float).reshape(-1, 2),
@@ -144,6 +168,10 @@ def fit_registration(
         mirror=mirror,
         names=[mark.name for mark in marks],
         repeatability_um=repeatability_um,
+    ).with_checks(
+        [mark.name for mark in checks],
+        np.array([[mark.y_px, mark.x_px] for mark in checks], float).reshape(-1, 2),
+        np.array([[mark.stage_x_mm, mark.stage_y_mm] for mark in checks], float).reshape(-1, 2),
     )
     project.registrations.save(slide_id, name, fitted.to_dict())
     return fitted

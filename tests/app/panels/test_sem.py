@@ -23,6 +23,8 @@ from microscope_qc.app.panels.sem.panel import SemDock
 from microscope_qc.app.panels.sem.travel import MARKS
 from microscope_qc.app.widgets.export_kinds import other_exports
 from microscope_qc.app.widgets.parts import ScrolledColumn
+from microscope_qc.core.xray_spectrum import XraySpectrum
+from microscope_qc.project import EdxMeasurement
 
 pytestmark = pytest.mark.window
 
@@ -330,6 +332,8 @@ def test_every_other_format_is_offered(qtbot: Any, dock: SemDock, session: Any, 
     choose(session)
     place(dock, session, PLACES)
     dock.align.click()
+    measured = EdxMeasurement(0, 0, "a.msa", "", 0, "D1")
+    session.project.measurements.add([measured], links={}, spectra={0: XraySpectrum(0, 10, (1.0, 2.0))})
     menu = dock.exports.other.menu()
     menu.aboutToShow.emit()
     assert len(menu.actions()) == len(other_exports()) >= 8

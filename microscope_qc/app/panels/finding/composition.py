@@ -1,16 +1,26 @@
-"""What EDX measured of the selected finding: a bar with its error for each element."""
+"""What EDX measured of the selected finding: a bar with its error for each element, and the spectrum behind them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QRectF, QSize, Qt
 from qtpy.QtGui import QColor, QPainter, QPaintEvent, QPen
-from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFileDialog,
+    QHBoxLayout,
+    QSizePolicy,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from microscope_qc.app.base import theme
 from microscope_qc.app.panels.finding.proposal import ProposalLine
+from microscope_qc.app.panels.finding.spectrum import SpectrumView
 from microscope_qc.app.widgets.gating import allow
 from microscope_qc.app.widgets.parts import heading, note
 from microscope_qc.core.composition import SHORT, Amount, less_reference, mean, of_unit, percent_error_text
@@ -85,13 +95,23 @@ def _number(amount: Amount) -> str:
 
 
 class CompositionCard(QWidget):
-    """The measurements of one finding, one at a time or their mean, in either unit."""
+    """The measurements of one finding, one at a time or their mean, in either unit.
 
-    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+    Parameters
+    ----------
+    ask_save
+        Replaces the file dialog in tests: returns a path for a proposed one, "" for none.
+    """
+
+    def __init__(
+        self, session: Session, parent: QWidget | None = None, *, ask_save: Callable[[str], str] | None = None
+    ) -> None:
         super().__init__(parent)
         self._session = session
         self._finding: int | None = None
+        self._of_spectrum: int | None = None
         self._known: list[EdxMeasurement] = []
+        self._spectra: list[int] = []
         self.which, self.unit = QComboBox(), QComboBox()
         self.which.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.which.setMinimumContentsLength(8)
@@ -103,6 +123,11 @@ class CompositionCard(QWidget):
         self.subtract = QCheckBox("Reference subtracted")
         self.subtract.setToolTip("Shows what is left when the mean of the reference points is taken away")
         self.bars, self.words, self.proposal = CompositionBars(), note(), ProposalLine(session)
+        self.spectrum, self.logarithmic = SpectrumView(), QCheckBox("Logarithm of the counts")
+        self.save_spectrum = QToolButton()
+        self.save_spectrum.setIcon(theme.icon("content-save-outline"))
+        self.save_spectrum.setToolTip("Save this spectrum as EMSA/MAS text (.msa)")
+        self._ask_save = ask_save or self._ask_where
         row = QHBoxLayout()
         row.setSpacing(theme.STEP // 2)
         row.addWidget(self.which, 1)
@@ -115,12 +140,20 @@ class CompositionCard(QWidget):
         column.addLayout(row)
         column.addWidget(self.subtract)
         column.addWidget(self.bars)
+        below = QHBoxLayout()
+        below.setSpacing(theme.STEP // 2)
+        below.addWidget(self.logarithmic, 1)
+        below.addWidget(self.save_spectrum)
+        column.addWidget(self.spectrum)
+        column.addLayout(below)
         column.addWidget(self.words)
         column.addWidget(self.proposal)
         self.which.activated.connect(lambda _place: self._show())
         self.unit.activated.connect(lambda _place: self._show())
         self.subtract.toggled.connect(lambda _on: self._show())
         self.unlink.clicked.connect(self._on_unlink_clicked)
+        self.logarithmic.toggled.connect(self.spectrum.set_logarithmic)
+        self.save_spectrum.clicked.connect(self._on_save_clicked)
         self.hide()
 
     def show_finding(self, row: np.void | None) -> None:
@@ -128,8 +161,9 @@ class CompositionCard(QWidget):
         project, finding_id = self._session.project, None if row is None else int(row["id"])
         known = [] if project is None or finding_id is None else list(project.measurements.of_finding(finding_id))
         self.setVisible(bool(known))
-        if (finding_id, known) != (self._finding, self._known):
-            self._finding, self._known = finding_id, known
+        spectra = [] if project is None else [one.id for one in known if one.id in project.measurements.spectra]
+        if (finding_id, known, spectra) != (self._finding, self._known, self._spectra):
+            self._finding, self._known, self._spectra = finding_id, known, spectra
             self.subtract.setVisible(bool(self._references and self._measured))
             self.which.clear()
             if len(self._measured) > 1:
@@ -176,8 +210,42 @@ class CompositionCard(QWidget):
             amounts = less_reference(amounts, mean([one.amounts for one in self._references], unit))
             words = f"{things(len(self._references), 'reference')} subtracted, not scaled to 100 %. {words}"
         self.bars.show_amounts(amounts)
+        self._show_spectrum(chosen, [amount.element for amount in amounts])
+        if self._of_spectrum is not None and chosen is None:
+            label = next(one.label for one in self._known if one.id == self._of_spectrum)
+            words = f"The spectrum is that of {label}. {words}"
         self.words.setText(words)
         allow(self._session, self.unlink, unless="Choose one measurement." if chosen is None else "")
+
+    def _show_spectrum(self, chosen: EdxMeasurement | None, elements: list[str]) -> None:
+        """Show the spectrum of what is shown; of a mean that of the first of its measurements that has one."""
+        project = self._session.project
+        candidates = [chosen.id] if chosen is not None else [one.id for one in self._measured]
+        self._of_spectrum = next((number for number in candidates if number in self._spectra), None)
+        found = None
+        if project is not None and self._of_spectrum is not None:
+            found = project.measurements.spectrum(self._of_spectrum)
+        self.spectrum.show_spectrum(found, [*elements, *(found.elements if found is not None else ())])
+        for widget in (self.logarithmic, self.save_spectrum):
+            widget.setVisible(found is not None)
+
+    def _ask_where(self, proposed: str) -> str:
+        return QFileDialog.getSaveFileName(self, "Save spectrum", proposed, "Spectra (*.msa)")[0]
+
+    def _on_save_clicked(self) -> None:
+        from microscope_qc.correlation.emsa import write_emsa
+        from microscope_qc.workflows.stage.edx_spectra import file_name
+
+        project, number = self._session.project, self._of_spectrum
+        found = None if project is None or number is None else project.measurements.spectrum(number)
+        if project is None or number is None or found is None:
+            return
+        proposed = project.path.parent / file_name(project.measurements.by_id(number))
+        if chosen := self._ask_save(str(proposed)):
+            try:
+                self._session.notice.emit(f"Written: {write_emsa(chosen, found)}")
+            except MicroscopeQCError as error:
+                self._session.notice.emit(str(error))
 
     def _on_unlink_clicked(self) -> None:
         project, chosen = self._session.project, self._chosen

@@ -57,13 +57,13 @@ ACTIONS = (
     Action("sem.previous", "Previous place", "SEM", partial(_step, -1), ("Shift+J",), "chevron-left", when=with_slide),
     Action(
         "sem.import_edx",
-        "Import EDX table…",
+        "Import EDX table or spectra…",
         "SEM",
         _import_edx,
         (),
         "table-arrow-right",
         when=writing,
-        tooltip="Compositions that were measured at the SEM come back to their findings",
+        tooltip="Compositions and spectra that were measured at the SEM come back to their findings",
     ),
     Action(
         "sem.edx_rules",

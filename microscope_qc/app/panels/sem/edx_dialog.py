@@ -1,8 +1,8 @@
-"""Importing a table of EDX measurements: what belongs to which finding is shown first; then it is one undo step."""
+"""Importing EDX measurements: what belongs to which finding is shown first; then it is one undo step."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,12 +37,12 @@ if TYPE_CHECKING:
     from microscope_qc.correlation.edx_columns import EdxColumns
     from microscope_qc.workflows.stage.edx import EdxPlan
 
-MOST_NOTES = 6
+MOST_NOTES, MOST_NAMES = 6, 30
 BY_NUMBER_ONLY = "none: by numbers only"
 
 
 class EdxDialog(QDialog):
-    """Reads the table in a worker; :attr:`plan` and :attr:`places` are what to import after ``accept``.
+    """Reads table or spectra in a worker; :attr:`plan` and :attr:`places` are what to import after ``accept``.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class EdxDialog(QDialog):
         self,
         session: Session,
         jobs: JobRunner,
-        path: Path,
+        paths: Sequence[Path],
         parent: QWidget | None = None,
         *,
         crops: CropProvider,
@@ -66,7 +66,7 @@ class EdxDialog(QDialog):
         super().__init__(parent)
         self.setObjectName("edxDialog")
         self.setWindowTitle("Import EDX measurements")
-        self._session, self._jobs, self._path = session, jobs, path
+        self._session, self._jobs, self._paths = session, jobs, list(paths)
         self._project = session.project
         self._generation = 0
         self.plan: EdxPlan | None = None
@@ -124,9 +124,10 @@ class EdxDialog(QDialog):
     def _lay_out(self) -> None:
         form = QFormLayout()
         form.setHorizontalSpacing(2 * theme.STEP)
-        file = QLabel(self._path.name)
-        file.setToolTip(str(self._path))
-        form.addRow("File", file)
+        one = len(self._paths) == 1
+        file = QLabel(self._paths[0].name if one else f"{self._paths[0].name} and {len(self._paths) - 1} more")
+        file.setToolTip("\n".join(map(str, self._paths[:MOST_NAMES])))
+        form.addRow("File" if one else "Files", file)
         form.addRow("Alignment", self.alignment)
         form.addRow("Amounts without a unit", self.unit)
         form.addRow("Sites in labels", self.sites)
@@ -155,7 +156,7 @@ class EdxDialog(QDialog):
         if self._project is None:
             return
         self._generation += 1
-        generation, place, path = self._generation, self._project.path, self._path
+        generation, place, paths = self._generation, self._project.path, self._paths
         registration, aligned_on = self.alignment.currentData() or (None, None)
         unit, sites = self.unit.currentData(), self._pattern
         self.plan = None
@@ -166,15 +167,16 @@ class EdxDialog(QDialog):
 
         def work() -> tuple[EdxPlan, EdxColumns | None]:
             from microscope_qc.correlation.edx_columns import remembered
+            from microscope_qc.correlation.edx_files import holds_spectra
             from microscope_qc.project import Project
             from microscope_qc.workflows.stage.edx import plan_edx
 
-            sheets = _cells(path) if layouts else []
+            sheets = _cells(paths[0]) if layouts and not holds_spectra(paths[0]) else []
             columns = next((known for rows in sheets if (known := remembered(rows, layouts))), None)
             with Project.open(place, write=False) as reader:
                 job = plan_edx(
                     reader,
-                    path,
+                    paths,
                     registration=registration,
                     aligned_on=aligned_on,
                     unit=unit,
@@ -199,6 +201,7 @@ class EdxDialog(QDialog):
             if labels != self._labels:
                 self._labels, self.places = labels, {}
             self.any_sum.setVisible(bool(plan.unusual_sums))
+            self.ask_columns.setVisible(not any(known.spectrum.energy for known in plan.placements))
             self._show()
             fit_table(self.table, rows=(4, 14))
             self._select_doubtful()
@@ -229,7 +232,9 @@ class EdxDialog(QDialog):
             why = placement.reason if finding is None else ""
             remark = " ".join(words for words in (f"{role}." * bool(role), why, *placement.spectrum.notes) if words)
             by = "user" if typed else placement.by
+            energy = placement.spectrum.energy
             composition = composition_text(of_unit(placement.spectrum.amounts, "at").values())
+            composition = composition or ("" if energy is None else energy.words)
             rows.append(EdxRow(placement.label, finding, by, composition, remark))
         self.rows.show(rows)
         placed = sum(row.finding is not None for row in rows)
@@ -279,7 +284,7 @@ class EdxDialog(QDialog):
 
     def _on_columns_clicked(self) -> None:
         """Ask what the columns hold; the cells are read in a worker."""
-        path, generation = self._path, self._generation
+        path, generation = self._paths[0], self._generation
         self._jobs.call(
             lambda: _cells(path),
             on_done=lambda sheets: self._ask_columns(sheets, generation),

@@ -17,11 +17,13 @@ from microscope_qc.correlation.positions import position_in
 
 if TYPE_CHECKING:
     from microscope_qc.correlation.registration import Registration
+    from microscope_qc.project import Project
     from microscope_qc.project.records import Mark
 
 COLUMNS = ("Mark", "X mm", "Y mm", "Off µm", "Left out µm", "x px", "y px")
 NAME, STAGE_X, STAGE_Y, RESIDUAL, LEFT_OUT, X_PX, Y_PX = range(7)
 TIPS = {
+    NAME: "Ticked: the alignment is fitted to this mark. Not ticked: it is a check, which tells how far off the fit is",
     STAGE_X: "Stage X: read it from the SEM with the mark in the cross-hairs. X and Y can be typed here, too",
     STAGE_Y: "Stage Y: read it from the SEM with the mark in the cross-hairs",
     RESIDUAL: "Distance between the fitted and the measured position of the mark. Not the accuracy of the alignment.",
@@ -51,8 +53,13 @@ class MarksModel(QAbstractTableModel):
 
     @property
     def complete(self) -> list[Mark]:
-        """Marks whose stage position is known."""
-        return [mark for mark in self._marks if mark.stage_x_mm is not None and mark.stage_y_mm is not None]
+        """Marks whose stage position is known and that are no checks."""
+        return [mark for mark in known_on_stage(self._marks) if not mark.is_check]
+
+    @property
+    def without_stage(self) -> int:
+        """How many marks have no stage position yet."""
+        return len(self._marks) - len(known_on_stage(self._marks))
 
     def show(self, marks: list[Mark], registration: Registration | None) -> None:
         """Show marks and their residuals."""
@@ -60,6 +67,7 @@ class MarksModel(QAbstractTableModel):
         if registration is not None:
             values = zip(registration.residuals_um.tolist(), registration.loo_um.tolist(), strict=True)
             self._fitted = dict(zip(registration.names, values, strict=True))
+            self._fitted |= {check.name: (check.error_um, math.nan) for check in registration.checks}
         if [mark.id for mark in marks] == [mark.id for mark in self._marks]:
             self._marks = list(marks)
             if marks:
@@ -92,6 +100,8 @@ class MarksModel(QAbstractTableModel):
         flags = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
         if index.column() in (NAME, STAGE_X, STAGE_Y) and self._session.can_write:
             flags |= Qt.ItemFlag.ItemIsEditable
+        if index.column() == NAME and self._session.can_write:
+            flags |= Qt.ItemFlag.ItemIsUserCheckable
         return flags
 
     def data(self, index: QModelIndex | QPersistentModelIndex, role: int = int(Qt.ItemDataRole.DisplayRole)) -> Any:
@@ -99,6 +109,8 @@ class MarksModel(QAbstractTableModel):
         if not index.isValid():
             return None
         mark, column = self._marks[index.row()], index.column()
+        if role == int(Qt.ItemDataRole.CheckStateRole) and column == NAME:
+            return Qt.CheckState.Unchecked if mark.is_check else Qt.CheckState.Checked
         if role in (int(Qt.ItemDataRole.DisplayRole), int(Qt.ItemDataRole.EditRole)):
             return self._text(mark, column, editing=role == int(Qt.ItemDataRole.EditRole))
         if role == int(Qt.ItemDataRole.TextAlignmentRole) and column != NAME:
@@ -136,6 +148,8 @@ class MarksModel(QAbstractTableModel):
     ) -> bool:
         """Qt: take what the user typed."""
         project = self._session.project
+        if index.isValid() and project is not None and role == int(Qt.ItemDataRole.CheckStateRole):
+            return self._set_check(project, self._marks[index.row()], Qt.CheckState(value) != Qt.CheckState.Checked)
         if role != int(Qt.ItemDataRole.EditRole) or not index.isValid() or project is None:
             return False
         mark, column = self._marks[index.row()], index.column()
@@ -157,6 +171,20 @@ class MarksModel(QAbstractTableModel):
             return False
         return True
 
+    def _set_check(self, project: Project, mark: Mark, is_check: bool) -> bool:
+        title = f"{'Keep mark' if is_check else 'Take mark'} {mark.name} {'out of' if is_check else 'into'} the fit"
+        try:
+            project.marks.edit(mark.id, title=title, is_check=is_check)
+        except MicroscopeQCError as error:
+            self._session.notice.emit(str(error))
+            return False
+        return True
+
+
+def known_on_stage(marks: list[Mark]) -> list[Mark]:
+    """Marks whose stage position is known."""
+    return [mark for mark in marks if mark.stage_x_mm is not None and mark.stage_y_mm is not None]
+
 
 def _both(text: str) -> tuple[float, float] | None:
     """Both axes where a user typed or pasted both."""
@@ -174,13 +202,19 @@ def places_of(marks: list[Mark]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def made_from(registration: Registration, marks: list[Mark]) -> bool:
-    """Whether an alignment was made from exactly these marks."""
-    complete = [mark for mark in marks if mark.stage_x_mm is not None and mark.stage_y_mm is not None]
+    """Whether an alignment was made from exactly these marks, and checked by those that are checks."""
+    complete = [mark for mark in known_on_stage(marks) if not mark.is_check]
     if len(complete) != registration.n:
         return False
+    checks = [
+        (mark.name, mark.y_px, mark.x_px, mark.stage_x_mm, mark.stage_y_mm)
+        for mark in known_on_stage(marks)
+        if mark.is_check
+    ]
     px, mm = places_of(complete)
     return (
-        tuple(mark.name for mark in complete) == tuple(registration.names)
+        checks == [(c.name, c.y_px, c.x_px, c.stage_x_mm, c.stage_y_mm) for c in registration.checks]
+        and tuple(mark.name for mark in complete) == tuple(registration.names)
         and np.allclose(px, registration.marks_px)
         and np.allclose(mm, registration.stage_mm, rtol=0, atol=1e-9)
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +30,10 @@ if TYPE_CHECKING:
     from microscope_qc.project import EdxMeasurement
 
 REFRESH_MS = 60
-TABLES = "Tables (*.csv *.txt *.xlsx *.xlsm);;All files (*)"
+FILES = (
+    "Tables and spectra (*.csv *.txt *.xlsx *.xlsm *.msa *.emsa *.ems *.h5oina);;"
+    "Tables (*.csv *.txt *.xlsx *.xlsm);;Spectra (*.msa *.emsa *.ems *.h5oina *.txt);;All files (*)"
+)
 
 
 class MeasurementList(QWidget):
@@ -54,7 +57,7 @@ class MeasurementList(QWidget):
         self.table.setModel(self.model)
         plain_table(self.table)
         self.candidates = CandidateView(session, crops)
-        self.load = QPushButton(theme.icon("table-arrow-right"), "Import EDX table…")
+        self.load = QPushButton(theme.icon("table-arrow-right"), "Import EDX…")
         self.delete = QPushButton(theme.icon("delete-outline"), "Delete")
         row = QHBoxLayout()
         row.addWidget(self.load)
@@ -91,6 +94,9 @@ class MeasurementList(QWidget):
             finding, by = (None, "") if found is None else (found.finding_id, found.matched_by)
             composition = composition_text(of_unit(one.amounts, "at").values())
             kind = "" if one.kind == "point" else f"{one.kind}. "
+            if project is not None and one.id in project.measurements.spectra:
+                kind = f"spectrum. {kind}" if composition else kind
+                composition = composition or "spectrum"
             rows.append(EdxRow(one.label, finding, by, composition, f"{kind}{one.note}".strip()))
         self.model.editable = self._session.can_write
         self.model.show(rows)
@@ -107,13 +113,13 @@ class MeasurementList(QWidget):
         self.delete.setVisible(bool(rows))
         self._show_candidates()
 
-    def import_from(self, path: Path) -> EdxDialog:
-        """Show what a table holds, and import it when the user accepts."""
+    def import_from(self, *paths: Path) -> EdxDialog:
+        """Show what a table, or files with spectra, hold, and import it when the user accepts."""
         from microscope_qc.workflows.stage.edx import keep_edx
 
         project, settings = self._session.project, self._settings
         dialog = EdxDialog(
-            self._session, self._jobs, path, self,
+            self._session, self._jobs, paths, self,
             crops=self._crops, sites=settings.edx_sites, layouts=settings.edx_columns,
         )  # fmt: skip
 
@@ -134,12 +140,22 @@ class MeasurementList(QWidget):
         return dialog
 
     def ask(self) -> None:
-        """Ask for a table, and show what it holds."""
+        """Ask for a table or for spectra, and show what they hold."""
         project = self._session.project
         if project is not None:
-            chosen, _ = QFileDialog.getOpenFileName(self, "Import EDX table", str(project.path.parent), TABLES)
-            if chosen:
-                self.import_from(Path(chosen))
+            chosen, _ = QFileDialog.getOpenFileNames(self, "Import EDX", str(project.path.parent), FILES)
+            self.import_all([Path(path) for path in chosen])
+
+    def import_all(self, paths: Sequence[Path]) -> None:
+        """Import files one after another, those with spectra all at once."""
+        from microscope_qc.correlation.edx_files import SPECTRA
+
+        spectra = [path for path in paths if path.suffix.lower() in SPECTRA]
+        for table in paths:
+            if table not in spectra:
+                self.import_from(table)
+        if spectra:
+            self.import_from(*spectra)
 
     def _show_candidates(self) -> None:
         """Show what a measurement without a finding may belong to."""

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 DEFAULT_NAME = "R1"
 THUMBNAIL_PX = 512
 REFRESH_MS = 60
-TABLE_SUFFIXES = (".csv", ".txt", ".xlsx", ".xlsm")
+TABLE_SUFFIXES = (".csv", ".txt", ".xlsx", ".xlsm", ".msa", ".emsa", ".ems", ".h5oina")
 ADVICE = (
     "Place 4 to 6 marks near the corners on features you will recognise, then enter the stage position that the SEM "
     "shows for each. A sample that was mounted again needs a new alignment."
@@ -201,7 +201,7 @@ class SemDock(QWidget):
         fresh = self.registration is not None and made_from(self.registration, marks)
         self.marks.show(marks, self.registration if fresh else None)
         fit_table(self.table, rows=(2, 6))
-        missing = len(marks) - len(self.marks.complete)
+        missing = self.marks.without_stage
         text = ADVICE if len(marks) < 3 else ""
         if marks and missing:
             text = f"{things(missing, 'mark')} without a stage position: enter what the SEM’s stage shows. " + text
@@ -395,24 +395,20 @@ class SemDock(QWidget):
 
     def _take_files(self, paths: list[Path]) -> None:
         tables = [path for path in paths if path.suffix.lower() in TABLE_SUFFIXES]
-        for table in tables:
-            self.measurements.import_from(table)
+        self.measurements.import_all(tables)
         if pictures := [path for path in paths if path not in tables]:
             self.mark_tools.read_pictures(pictures)
 
     def _on_align_clicked(self) -> None:
-        from microscope_qc.correlation.registration import fit
+        from microscope_qc.workflows.stage.stage import fit_registration
 
-        project, slide, size = self._session.project, self._session.slide, self._session.pixel_size_um
-        if self._why_not_align() or project is None or slide is None or size is None:
+        project, slide = self._session.project, self._session.slide
+        if self._why_not_align() or project is None or slide is None:
             return
-        complete = self.marks.complete
-        px, mm = places_of(complete)
         mirror = self.choice.mirror if self._both is not None else None
         try:
-            made = fit(px, mm, size, mirror=mirror, names=[mark.name for mark in complete])
             name = self.name.currentText().strip() or DEFAULT_NAME
-            project.registrations.save(slide.id, name, made.to_dict())
+            fit_registration(project, slide.id, name=name, mirror=mirror)
         except MicroscopeQCError as error:
             self.result.setText(str(error))
             return

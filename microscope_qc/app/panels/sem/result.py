@@ -54,6 +54,9 @@ def alignment_html(registration: Registration, *, name: str, places_px: np.ndarr
     ]
     if registration.model == "affine" and not math.isclose(registration.shear_deg, 0.0, abs_tol=1e-3):
         rows.append(("Shear", degrees_text(registration.shear_deg, 3)))
+    for check in registration.checks:
+        expected = "no estimate" if check.r95_um is None else f"expected: up to {rounded_text(check.r95_um)} µm"
+        rows.append((f"Check {check.name}", f"{rounded_text(check.error_um)} µm off ({expected})"))
     cells = "".join(
         f"<tr><td style='padding-right: 10px'>{escape(what)}</td><td><b>{escape(value)}</b></td></tr>"
         for what, value in rows
