@@ -110,13 +110,16 @@ def plot(
     field: str = "",
     weight: str = "mm2",
     detectors: Sequence[str] = (),
+    in_mm2: float = 0.0,
+    fields_mm2: float = 0.0,
 ) -> pandas.DataFrame:
     """Draw a plot, as the command ``plot`` does, and return its values.
 
     Parameters
     ----------
     name
-        ``totals``, ``shares``, ``sizes``, ``dates``, ``field``, ``outcomes``, ``places`` or ``by-hand``.
+        ``totals``, ``shares``, ``sizes``, ``dates``, ``field``, ``outcomes``, ``places``, ``by-hand``, ``map``,
+        ``distances`` or ``largest``.
     projects
         Folders ``NAME.mqc``.
     out
@@ -131,6 +134,8 @@ def plot(
         ``mm2`` for findings per mm2, ``count`` for findings.
     detectors
         ``totals`` as these found them.
+    in_mm2, fields_mm2
+        Of ``largest``, see :func:`largest`; 0 stands for None.
 
     Returns
     -------
@@ -150,7 +155,8 @@ def plot(
     from microscope_qc.workflows.results.plot_parts import PlotChoice
     from microscope_qc.workflows.results.plots import make_plot
 
-    made = make_plot(run_job(counted_projects(projects)), name, PlotChoice(of, by, field, weight, tuple(detectors)))
+    choice = PlotChoice(of, by, field, weight, tuple(detectors), in_mm2, fields_mm2)
+    made = make_plot(run_job(counted_projects(projects)), name, choice)
     if out is not None:
         write_plot(made, out)
     values = pd.DataFrame(made.records())
@@ -287,6 +293,43 @@ def where(*projects: Path | str, of: str = "") -> tuple[pandas.DataFrame, pandas
     distances = pd.DataFrame({name: value for name, value in known.items() if isinstance(value, list)})
     distances.attrs.update({name: value for name, value in known.items() if not isinstance(value, list)})
     return pd.DataFrame(found["hotspots"]), distances
+
+
+def largest(
+    *projects: Path | str, of: str = "", in_mm2: float | None = None, fields_mm2: float | None = None
+) -> pandas.DataFrame:
+    """Return the largest size that is expected on a larger area, as ``stats --largest`` does.
+
+    Parameters
+    ----------
+    of
+        Code of a class or name of a class group; "" takes all.
+    in_mm2
+        The larger area; None takes 1,000 times one that was searched.
+    fields_mm2
+        Sections are cut into squares of this area; None takes each section as one area.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row for each section or field: project, slide, specimen, ``area_mm2``, ``largest_um``, its finding, and
+        whether somebody judged it. ``attrs`` hold ``expected_um``, its ``interval`` (95 %), ``design`` (ASTM E2283 or
+        not), and the ``reason`` where nothing can be said.
+
+    Raises
+    ------
+    MicroscopeQCError
+        When a project cannot be opened, there is no such class, or the area is not larger.
+    """
+    import pandas as pd
+
+    from microscope_qc.workflows.results.counted_findings import counted_projects
+    from microscope_qc.workflows.results.largest import expected_of, largest_found
+
+    found = largest_found(run_job(counted_projects(projects)), of, in_mm2=in_mm2, fields_mm2=fields_mm2)
+    areas = pd.DataFrame(found["each"])
+    areas.attrs |= expected_of(found)
+    return areas
 
 
 def severity(*projects: Path | str) -> pandas.DataFrame:

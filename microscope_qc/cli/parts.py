@@ -89,6 +89,26 @@ def add_slides(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_largest(parser: argparse.ArgumentParser) -> None:
+    """Give a parser the flags of the largest size that is expected."""
+    parser.add_argument(
+        "--in-mm2", type=area_mm2, metavar="MM2",
+        help="the area on which the largest size is expected (default: 1,000 times one that was searched)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--fields-mm2", type=area_mm2, metavar="MM2",
+        help="cut sections into square fields of this area for the largest size (default: a section is one area)",
+    )  # fmt: skip
+
+
+def area_mm2(text: str) -> float:
+    """Read an area in mm2: above 0."""
+    value = number(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"{text[:30]} is not above 0")
+    return value
+
+
 def slides_of(project: Project, names: Sequence[str] | None) -> list[int] | None:
     """Ids of the slides that were named, each once; None where none was.
 

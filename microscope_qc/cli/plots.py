@@ -6,10 +6,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from microscope_qc.cli.parts import add_slides
+from microscope_qc.cli.parts import add_largest, add_slides
 
 # as in workflows.results.plots, which is not imported for --help
-NAMES = ("totals", "shares", "sizes", "dates", "field", "outcomes", "places", "by-hand", "map", "distances")
+NAMES = ("totals", "shares", "sizes", "dates", "field", "outcomes", "places", "by-hand", "map", "distances", "largest")
 LOOKS = ("print", "light", "dark")
 
 
@@ -23,7 +23,8 @@ def register(subparsers: Any) -> None:
         "what the review made of what models found. places: a dot for each finding on a picture of its slide. "
         "by-hand: what users drew beside what detectors found, with the time that both took. map: findings per mm2 in "
         "squares of the slide with the most of them. distances: pairs of findings at each distance by those of chance "
-        "in the same area. Bars and dots per mm2 have their 95 % intervals.",
+        "in the same area. largest: the largest finding of each cross-section, and the largest size expected on a "
+        "larger area (Gumbel). Bars and dots per mm2 have their 95 % intervals.",
     )
     parser.add_argument("name", choices=NAMES, metavar="NAME", help=f"one of {', '.join(NAMES)}")
     parser.add_argument("projects", type=Path, nargs="+", metavar="PROJECT.mqc")
@@ -47,6 +48,7 @@ def register(subparsers: Any) -> None:
         "--detector", dest="detectors", action="append", default=[], metavar="NAME",
         help="totals as this detector found them; twice for two side by side; which are beside those drawn by hand",
     )  # fmt: skip
+    add_largest(parser)
     parser.add_argument("--look", choices=LOOKS, default="print", help="colours of text and ground (default print)")
     parser.add_argument("--json", action="store_true", help="print the values as JSON")
     parser.set_defaults(handler=_plot)
@@ -62,7 +64,8 @@ def _plot(args: argparse.Namespace) -> int:
     from microscope_qc.workflows.results.plots import make_plot
 
     found = run(counted_projects(args.projects, slides_of_only(args.projects, args.slide)), args)
-    choice = PlotChoice(args.of, args.by, args.field, args.weight, tuple(args.detectors))
+    in_mm2, fields_mm2 = args.in_mm2 or 0.0, args.fields_mm2 or 0.0
+    choice = PlotChoice(args.of, args.by, args.field, args.weight, tuple(args.detectors), in_mm2, fields_mm2)
     plot = make_plot(found, args.name, choice)
     written = write_plot(plot, args.out, look=KNOWN_LOOKS[args.look])
     if args.json:

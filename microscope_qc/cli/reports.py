@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from microscope_qc.cli.parts import add_slides, count, print_numbers, side_px, slides_of
+from microscope_qc.cli.parts import add_largest, add_slides, count, print_numbers, side_px, slides_of
 from microscope_qc.cli.planes import add_plane_options, plane_choice
 
 # as in reports.document, which is not imported for --help
@@ -46,6 +47,13 @@ def _add_stats(subparsers: Any) -> None:
         "them at most are none), and whether they lie in clusters, by pair correlation and Ripley's K in the searched "
         "area against 99 patterns of chance; distances below the size of a finding are not read",
     )  # fmt: skip
+    parser.add_argument(
+        "--largest", metavar="CLASS",
+        help="also the largest size of a class, class group or all that is expected on a larger area, with its 95 %% "
+        "interval, from the largest finding of each section: Gumbel's distribution, by ASTM E2283 where the sections "
+        "are as it has them",
+    )  # fmt: skip
+    add_largest(parser)
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     parser.add_argument(
         "--csv", type=Path, metavar="OUT.csv|xlsx", help="write a table, a line for each slide and class"
@@ -124,14 +132,15 @@ def _add_overview(subparsers: Any) -> None:
 def _stats(args: argparse.Namespace) -> int:
     from microscope_qc.cli.parts import slides_of_only
     from microscope_qc.cli.progress import run
+    from microscope_qc.core.errors import InputError
     from microscope_qc.workflows.open import opened_in_turn
-    from microscope_qc.workflows.results.counted_findings import counted_projects
     from microscope_qc.workflows.results.grouping import statistics_by
     from microscope_qc.workflows.results.grouping_text import grouped_lines, write_grouped_table
     from microscope_qc.workflows.results.statistics import statistics_job, statistics_of
     from microscope_qc.workflows.results.statistics_text import statistics_lines, write_statistics_table
-    from microscope_qc.workflows.results.where import where_found, where_lines
 
+    if args.largest is None and (args.in_mm2 or args.fields_mm2):
+        raise InputError("--in-mm2 and --fields-mm2 are of --largest.")
     slide_ids, projects = slides_of_only(args.projects, args.slide), opened_in_turn(args.projects)
     lines, write = statistics_lines, write_statistics_table
     if args.by:
@@ -141,14 +150,39 @@ def _stats(args: argparse.Namespace) -> int:
         found = run(statistics_job(next(projects), slide_ids), args)
     else:
         found = run(statistics_of(projects), args)
-    if args.where is None:
-        return print_numbers(args, found, lines=lines, write=write)
-    where = run(
-        where_found(run(counted_projects(args.projects, slide_ids), args), "" if args.where == "all" else args.where),
-        args,
-    )
-    found = {**found, "where": where}
-    return print_numbers(args, found, lines=lambda known: [*lines(known), *where_lines(known["where"])], write=write)
+    return print_numbers(args, {**found, **_beside(args, slide_ids)}, lines=_lines_with(lines), write=write)
+
+
+def _beside(args: argparse.Namespace, slide_ids: list[int] | None) -> dict[str, Any]:
+    """What was asked for beside the numbers: where findings lie, and the largest size expected."""
+    from microscope_qc.cli.progress import run
+    from microscope_qc.workflows.results.counted_findings import counted_projects
+    from microscope_qc.workflows.results.largest import largest_found
+    from microscope_qc.workflows.results.where import where_found
+
+    if args.where is None and args.largest is None:
+        return {}
+    counted, found = run(counted_projects(args.projects, slide_ids), args), dict[str, Any]()
+    if args.where is not None:
+        found["where"] = run(where_found(counted, "" if args.where == "all" else args.where), args)
+    if args.largest is not None:
+        of = "" if args.largest == "all" else args.largest
+        found["largest"] = largest_found(counted, of, in_mm2=args.in_mm2, fields_mm2=args.fields_mm2)
+    return found
+
+
+def _lines_with(lines: Callable[[dict[str, Any]], list[str]]) -> Callable[[dict[str, Any]], list[str]]:
+    """Lines of numbers, and of what stands beside them."""
+    from microscope_qc.workflows.results.largest import largest_lines
+    from microscope_qc.workflows.results.where import where_lines
+
+    def every(found: dict[str, Any]) -> list[str]:
+        said = list(lines(found))
+        if "where" in found:
+            said += where_lines(found["where"])
+        return [*said, *(largest_lines(found["largest"]) if "largest" in found else ())]
+
+    return every
 
 
 class _PrintSchema(argparse.Action):

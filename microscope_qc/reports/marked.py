@@ -157,6 +157,8 @@ def _draw_bins(axes: Axes, plot: Plot, look: ChartLook) -> None:
 
 
 def _draw_dots(axes: Axes, plot: Plot, look: ChartLook) -> None:
+    if plot.line is not None:
+        axes.plot(plot.line[::2], plot.line[1::2], color=look.quiet, linewidth=1.0, zorder=1)
     for number, series in enumerate(plot.series):
         for place, mark in enumerate(series.marks):
             if mark.interval is not None:

@@ -103,6 +103,8 @@ class Plot:
         Of lines: whether x has equal steps of the logarithm, and a value of x to point out.
     panels
         The slides of a plot of places.
+    line
+        Of dots: x and y of both ends of a straight line behind them.
     """
 
     name: str
@@ -119,6 +121,7 @@ class Plot:
     log_x: bool = False
     pointer: float | None = None
     panels: Sequence[Panel] = ()
+    line: tuple[float, float, float, float] | None = None
 
     def marks(self) -> Iterator[tuple[str, Series, PlotMark]]:
         """Each mark with its key, in the order in which they are drawn."""

@@ -39,6 +39,9 @@ class PlotChoice:
         ``mm2`` shows findings per mm2, ``count`` findings.
     detectors
         Titles of one or two detectors whose findings are shown as they found them; none: what the review left.
+    in_mm2, fields_mm2
+        Of the largest size: on what area it is expected (0: 1,000 times those that were searched), and into fields of
+        what area sections are cut (0: not at all).
     """
 
     of: str = ""
@@ -46,6 +49,8 @@ class PlotChoice:
     field: str = ""
     weight: str = PER_MM2
     detectors: tuple[str, ...] = ()
+    in_mm2: float = 0.0
+    fields_mm2: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

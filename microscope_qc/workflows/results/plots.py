@@ -17,6 +17,7 @@ from microscope_qc.reports.plot_values import Plot, PlotMark, Series, Shape
 from microscope_qc.reports.plots import log_edges
 from microscope_qc.workflows.results.counted_findings import CountedFindings, FoundOnSlide
 from microscope_qc.workflows.results.grouping import PROJECT, SLIDE
+from microscope_qc.workflows.results.largest import largest
 from microscope_qc.workflows.results.plot_parts import (
     COUNT,
     NOTHING_FOUND,
@@ -246,6 +247,7 @@ PLOTS = {
         PlotKind("by-hand", "By hand and by model", frozenset({"of", "by", "detectors"}), by_hand),
         PlotKind("map", "Map", frozenset({"of"}), density_map),
         PlotKind("distances", "Distances", frozenset({"of"}), distances),
+        PlotKind("largest", "Largest size", frozenset({"of", "in_mm2", "fields_mm2"}), largest),
     )
 }
 """The kinds of plots by the names that commands use."""

@@ -42,16 +42,18 @@ NO_AREA = "Nothing is known of the searched area, or of the pixel size, of these
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Placed:
-    """Findings of some classes in the searched area of a slide: their numbers, and their centres in um."""
+class Placed:
+    """Findings of some classes in the searched area of a slide: numbers, longer sides, and centres in um."""
 
     slide: FoundOnSlide
     ids: Ints
+    sizes_um: Floats
     places_um: Floats
     shape_um: tuple[float, float]
     classes: tuple[int, ...]
 
     def window(self, cell: float) -> Window:
+        """The searched area in cells of a side in um."""
         size_y, size_x = self.slide.pixel_size_um or (1.0, 1.0)
         area = self.slide.coverage.of_all(self.classes)
 
@@ -61,7 +63,7 @@ class _Placed:
         return window_of(self.shape_um, cell, holds, self.places_um)
 
 
-def _placed(found: CountedFindings, wanted: PlotClasses) -> list[_Placed]:
+def placed_on(found: CountedFindings, wanted: PlotClasses) -> list[Placed]:
     """Findings on the slides where all of the classes were searched for that were on any."""
     made = []
     for slide in slides_searched(found, found.slides, wanted):
@@ -69,17 +71,17 @@ def _placed(found: CountedFindings, wanted: PlotClasses) -> list[_Placed]:
         size = slide.pixel_size_um
         if searched is None or size is None:
             continue
-        rows = slide.rows[wanted.of(slide) & slide.inside(wanted.key)]
+        mine = wanted.of(slide) & slide.inside(wanted.key)
+        rows = slide.rows[mine]
         y, x = (rows["y0"] + rows["y1"]) / 2 * size[0], (rows["x0"] + rows["x1"]) / 2 * size[1]
         height, width = slide.coverage.shape_px
         classes = tuple(sorted(slide.id_of[place] for place in searched.classes))
-        made.append(
-            _Placed(slide, rows["id"].copy(), np.stack([y, x], axis=1), (height * size[0], width * size[1]), classes)
-        )
+        shape_um = height * size[0], width * size[1]
+        made.append(Placed(slide, rows["id"].copy(), slide.sizes_um[mine], np.stack([y, x], axis=1), shape_um, classes))
     return made
 
 
-def _least_um(found: Sequence[_Placed], wanted: PlotClasses) -> float:
+def _least_um(found: Sequence[Placed], wanted: PlotClasses) -> float:
     """Size of the findings: below it two of them are one."""
     sizes = [one.slide.sizes_um[wanted.of(one.slide)] for one in found]
     known = np.concatenate([np.zeros(0), *sizes])
@@ -96,7 +98,7 @@ def compare_with_chance(found: CountedFindings, of: str = "") -> Job[Clustering 
         When there is no such class or class group.
     """
     wanted = wanted_classes(found, of)
-    placed = [one for one in _placed(found, wanted) if len(one.ids)]
+    placed = [one for one in placed_on(found, wanted) if len(one.ids)]
     count = sum(len(one.ids) for one in placed)
     if not placed:
         return NO_AREA if any(wanted.of(slide).any() for slide in found.slides) else NOTHING_FOUND
@@ -128,7 +130,7 @@ def distances(found: CountedFindings, choice: PlotChoice) -> Plot:
         return Plot("distances", title, Shape.DOTS, why_not=known)
     if not known.read.any():
         return Plot("distances", title, Shape.DOTS, why_not=clustering_words(known))
-    marks, nearest = [], _by_nearest(_placed(found, wanted), known)
+    marks, nearest = [], _by_nearest(placed_on(found, wanted), known)
     columns = (known.r_um, known.g, known.g_low, known.g_high)
     for ids, r, g, low, high in zip(nearest, *(column[known.read].tolist() for column in columns), strict=True):
         at = f"{significant_text(r)} µm"
@@ -144,7 +146,7 @@ def distances(found: CountedFindings, choice: PlotChoice) -> Plot:
     )  # fmt: skip
 
 
-def _by_nearest(placed: Sequence[_Placed], known: Clustering) -> list[Ints]:
+def _by_nearest(placed: Sequence[Placed], known: Clustering) -> list[Ints]:
     """Numbers of the findings whose nearest one lies at each distance that is read; those at the end lie apart."""
     from scipy.spatial import KDTree
 
@@ -163,7 +165,7 @@ def _by_nearest(placed: Sequence[_Placed], known: Clustering) -> list[Ints]:
 # -- maps and hotspots -------------------------------------------------------------------------------------------------
 
 
-def _squares(one: _Placed) -> Squares:
+def _squares(one: Placed) -> Squares:
     return squares(one.window(max(one.shape_um) / _MAP_CELLS))
 
 
@@ -171,7 +173,7 @@ def density_map(found: CountedFindings, choice: PlotChoice) -> Plot:
     """Findings per mm2 in squares of the slide with the most of them; those with more than by chance stand out."""
     wanted = wanted_classes(found, choice.of)
     title = f"Where findings lie: {wanted.words}"
-    placed = [one for one in _placed(found, wanted) if len(one.ids)]
+    placed = [one for one in placed_on(found, wanted) if len(one.ids)]
     if not placed:
         there = any(wanted.of(slide).any() for slide in found.slides)
         return Plot("map", title, Shape.MAP, why_not=NO_AREA if there else NOTHING_FOUND)
@@ -213,7 +215,7 @@ def hotspots(found: CountedFindings, of: str = "") -> Iterator[dict[str, Any]]:
     InputError
         When there is no such class or class group.
     """
-    for one in _placed(found, wanted_classes(found, of)):
+    for one in placed_on(found, wanted_classes(found, of)):
         if not len(one.ids):
             continue
         made = _squares(one)

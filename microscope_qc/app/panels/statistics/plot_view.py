@@ -19,7 +19,7 @@ from microscope_qc.app.widgets.parts import note, sentence
 from microscope_qc.app.widgets.plot_pane import REDRAW_MS, look_now, print_picture, put_on_clipboard
 from microscope_qc.core.arrays import Ints
 from microscope_qc.core.specimen import FieldKind
-from microscope_qc.core.wording import things
+from microscope_qc.core.wording import count_text, things
 from microscope_qc.reports.marked import Picture, picture, write_plot
 from microscope_qc.reports.plot_values import Plot
 from microscope_qc.reports.plots import ChartLook
@@ -34,8 +34,17 @@ if TYPE_CHECKING:
 
 Offer = list[tuple[str, str]]
 """Titles and names of what can be chosen."""
+_WORDS = {
+    "of": "Of", "by": "A bar for each", "field": "Against", "weight": "Show", "first": "Found by", "second": "beside",
+    "fields_mm2": "Largest of", "in_mm2": "Expected on",
+}  # fmt: skip
+"""The choices and their labels, in their order."""
 _REVIEWED = ("Reviewed findings", "")
 _ALONE = ("Alone", "")
+_LARGER_MM2 = (10, 100, 1_000, 10_000, 100_000, 150_000, 1_000_000)
+_IN_MM2 = [("1 000 times the area", "0"), *((f"{count_text(area)} mm²", f"{area:g}") for area in _LARGER_MM2)]
+_FIELDS = (0.01, 0.1, 0.25, 1, 4, 10, 25, 100)
+_FIELDS_MM2 = [("Cross-sections", "0"), *((f"Fields of {area:g} mm²", f"{area:g}") for area in _FIELDS)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +83,8 @@ def _offers(found: CountedFindings) -> dict[str, Offer]:
         "weight": [("Findings per mm²", PER_MM2), ("Findings", COUNT)],
         "first": [_REVIEWED, *detectors],
         "second": [_ALONE, *detectors],
+        "in_mm2": _IN_MM2,
+        "fields_mm2": _FIELDS_MM2,
     }
 
 
@@ -105,7 +116,7 @@ class PlotView(QWidget):
         self.kind = next(iter(PLOTS))
         self.chart, self.notes, self.said = ChartView(), note(), sentence()
         self.only = QPushButton("Show only these")
-        self.boxes = {name: QComboBox() for name in ("of", "by", "field", "weight", "first", "second")}
+        self.boxes = {name: QComboBox() for name in _WORDS}
         self._labels: dict[str, QLabel] = {}
         self._picked: Ints = np.zeros(0, np.int64)
         self._lay_out()
@@ -115,13 +126,11 @@ class PlotView(QWidget):
         self.chart.copy_requested.connect(self.copy)
 
     def _lay_out(self) -> None:
-        words = {"of": "Of", "by": "A bar for each", "field": "Against", "weight": "Show", "first": "Found by",
-                 "second": "beside"}  # fmt: skip
         row = QHBoxLayout()
         for name, box in self.boxes.items():
-            label = self._labels[name] = QLabel(words[name])
+            label = self._labels[name] = QLabel(_WORDS[name])
             label.setBuddy(box)
-            box.setAccessibleName(words[name])
+            box.setAccessibleName(_WORDS[name])
             box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
             box.activated.connect(lambda _place, name=name: self._on_activated(name))
             row.addWidget(label)
@@ -174,7 +183,7 @@ class PlotView(QWidget):
             detectors = ()
         return PlotChoice(
             known.get("of", ""), known.get("bars", SLIDE), known.get("field", ""), known.get("weight", PER_MM2),
-            detectors,
+            detectors, float(known.get("in_mm2", "0")), float(known.get("fields_mm2", "0")),
         )  # fmt: skip
 
     def _on_activated(self, name: str) -> None:
@@ -186,7 +195,7 @@ class PlotView(QWidget):
         choice = drawn.choice
         first, second = (*choice.detectors, "", "")[:2]
         now = {"of": choice.of, "by": choice.by, "field": choice.field, "weight": choice.weight, "first": first,
-               "second": second}  # fmt: skip
+               "second": second, "in_mm2": f"{choice.in_mm2:g}", "fields_mm2": f"{choice.fields_mm2:g}"}  # fmt: skip
         for name, box in self.boxes.items():
             offer = drawn.offers[name]
             with QSignalBlocker(box):
