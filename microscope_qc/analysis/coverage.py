@@ -63,6 +63,28 @@ class Declared:
     drawn: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class CoverageShares:
+    """Shares of a whole slide (0 to 1). The first three, with what no run was asked to scan, make the whole.
+
+    Attributes
+    ----------
+    scanned
+        By a run that counts.
+    masked
+        What the masks of all runs leave out of their regions.
+    missing
+        In tiles that are not done, or could not be read.
+    declared
+        Declared complete by a user, for any class.
+    """
+
+    scanned: float
+    masked: float
+    missing: float
+    declared: float
+
+
 _ANY = frozenset({0})
 """Key for the classes of all models."""
 
@@ -189,17 +211,40 @@ class SlideCoverage:
     @cached_property
     def masked_share(self) -> float:
         """Share (0 to 1) of the regions of all runs together that their masks leave out; 0 without runs."""
+        whole, left = self._regions_px
+        return 1.0 - left / whole if whole else 0.0
+
+    @cached_property
+    def _regions_px(self) -> tuple[float, float]:
+        """What the runs were to scan together, and what their masks left of it."""
         everywhere = SlideCoverage(self.shape_px, [Scan(s.run_id, _ANY, s.region) for s in self.scans])
         masked = SlideCoverage(self.shape_px, [Scan(s.run_id, _ANY, s.region, s.mask) for s in self.scans])
-        whole, left = (coverage.of_all(_ANY).size_px for coverage in (everywhere, masked))
-        return 1.0 - left / whole if whole else 0.0
+        return everywhere.of_all(_ANY).size_px, masked.of_all(_ANY).size_px
+
+    @cached_property
+    def shares(self) -> CoverageShares:
+        """What became of the whole slide."""
+        whole = float(np.prod(self.shape_px))
+        regions, left = self._regions_px
+        scanned = self.by_any.by_runs.of_all(_ANY).size_px
+        declared = self.by_any.completed.of_all(_ANY).size_px
+        return CoverageShares(scanned / whole, (regions - left) / whole, (left - scanned) / whole, declared / whole)
 
     @cached_property
     def searched_share(self) -> float:
         """Share (0 to 1) of the slide where findings of any class were searched for."""
+        return self.searched_for_any.size_px / float(np.prod(self.shape_px))
+
+    @property
+    def searched_for_any(self) -> Area:
+        """Where findings of any class were searched for."""
+        return self.by_any.of_all(_ANY)
+
+    @cached_property
+    def by_any(self) -> SlideCoverage:
+        """The same as if all runs and users searched for one class."""
         scans = [Scan(s.run_id, _ANY, s.region, s.mask, s.missing_px) for s in self.scans]
-        anyone = SlideCoverage(self.shape_px, scans, [Declared(d.area_id, _ANY, d.outline) for d in self.declared])
-        return anyone.of_all(_ANY).size_px / float(np.prod(self.shape_px))
+        return SlideCoverage(self.shape_px, scans, [Declared(d.area_id, _ANY, d.outline) for d in self.declared])
 
     @property
     def _nothing(self) -> Flags:

@@ -64,6 +64,7 @@ def _list(args: argparse.Namespace) -> int:
     from microscope_qc.core.wording import percent_text
     from microscope_qc.project import Project
     from microscope_qc.workflows.detection.coverage_table import coverage_table
+    from microscope_qc.workflows.detection.looked_at import looked_words
 
     with Project.open(args.project, write=False) as project:
         slides = coverage_table(project)
@@ -78,11 +79,7 @@ def _list(args: argparse.Namespace) -> int:
     if rows:
         print("\n".join(table(rows, ("Slide", "Class", "Area mm2", "Of slide", "Source"))))
     for slide in slides:
-        if not slide["classes"]:
-            print(f"{slide['slide']}: nothing was scanned or declared complete.")
-        if slide["masked_share"]:
-            share = percent_text(slide["masked_share"])
-            print(f"{slide['slide']}: {share} of what was to be scanned was left out as resin or by a mask.")
+        print(f"{slide['slide']}: {looked_words(slide['looked_at'])}")
         for warning in slide["warnings"]:
             print(f"{slide['slide']}: {warning}")
     areas = [

@@ -189,10 +189,31 @@ class Scanned(DocumentPart):
     finished: bool
 
 
+class SeenAt(DocumentPart):
+    """What was viewed at a zoom (pixels of the screen for one of the slide) or more closely."""
+
+    zoom: float
+    share: float
+
+
+class LookedAt(DocumentPart):
+    """How much of the whole slide was looked at; shares from 0 to 1."""
+
+    scanned: float
+    masked: float = Field(description="left out by the masks of detections")
+    missing: float = Field(description="tiles that are not done or could not be read")
+    declared: float = Field(description="declared complete, for any class")
+    seen: float = Field(description="viewed by a user closely enough to judge")
+    seen_at: list[SeenAt]
+    seen_zoom_unknown: float = Field(description="viewed before the zoom was kept")
+    nobody: float = Field(description="neither scanned nor declared nor viewed")
+
+
 class Coverage(DocumentPart):
     """Where findings were searched for."""
 
-    masked_share: float | None
+    masked_share: float | None = Field(description="of what was to be scanned")
+    looked_at: LookedAt
     scanned: list[Scanned]
     declared: list[ReportedArea]
     warnings: list[str]

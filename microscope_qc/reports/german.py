@@ -77,6 +77,11 @@ WORDS = {
     "Of slide": "Vom Schliff",
     "Area from": "Fläche aus",
     "Masked": "Ausgeblendet",
+    "Scanned": "Abgesucht",
+    "Not done, damaged": "Nicht fertig, beschädigt",
+    "Viewed": "Angesehen",
+    "Viewed at 100 %": "Angesehen bei 100 %",
+    "Not looked at": "Nicht angesehen",
     "Declared complete": "Für vollständig erklärt",
     # words
     "per mm²": "je mm²",
@@ -158,6 +163,9 @@ WORDS = {
     "the pixel size of a slide is not known": "die Pixelgröße eines Schliffs ist nicht bekannt",
     "no area was scanned or declared complete for all classes at once": "keine Fläche wurde für alle Klassen zugleich "
     "abgesucht oder für vollständig erklärt",
+    "Shares of the whole slide. Viewed: by a user in the window, closely enough to judge. Not looked at: neither "
+    "scanned nor declared complete nor viewed.": "Anteile am ganzen Schliff. Angesehen: im Fenster, nah genug für ein "
+    "Urteil. Nicht angesehen: weder abgesucht noch für vollständig erklärt noch im Fenster angesehen.",
     "nothing was judged": "nichts wurde geprüft",
     "nothing was found": "nichts wurde gefunden",
     "Nothing is shown on this slide.": "Auf diesem Schliff wird nichts gezeigt.",

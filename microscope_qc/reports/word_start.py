@@ -112,6 +112,13 @@ def _body(language: Language) -> Iterator[str]:
          "{{ slides.numbers.per_mm2_interval | interval }}", "{{ slides.numbers.area_mm2 | number }}",
          "{{ slides.numbers.area_share | percent }}"],
     )  # fmt: skip
+    yield heading("coverage")
+    shares = "scanned", "masked", "missing", "declared", "seen", "nobody"
+    yield _table(
+        [say(h) for h in ("Slide", "Scanned", "Masked", "Not done, damaged", "Declared complete", "Viewed",
+                          "Not looked at")],
+        ["{{ slides.name }}", *(f"{{{{ slides.coverage.looked_at.{name} | percent }}}}" for name in shares)],
+    )  # fmt: skip
     yield heading("method")
     yield _paragraph("{{ method | say }}")
     yield heading("models")

@@ -13,64 +13,45 @@ from typing import Any
 
 import numpy as np
 import pytest
+from densities_toys import (
+    ACP,
+    AFP,
+    AOP,
+    CELLS,
+    CODES,
+    HEIGHT,
+    PX_MM2,
+    SHAPE,
+    WIDTH,
+    Painted,
+    make,
+    scan,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from scipy.stats import chi2
 
 from microscope_qc.cli import main
-from microscope_qc.core.area_mask import AreaMask
 from microscope_qc.core.boxes import BoxFilter, ReviewState, make_rows
 from microscope_qc.core.errors import ExchangeError
-from microscope_qc.core.geometry import Region, TileGrid
+from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import run_job
 from microscope_qc.core.merge import CANDIDATE_DTYPE
 from microscope_qc.core.numbers import number_in
 from microscope_qc.core.sheets import read_sheet
 from microscope_qc.project import Project
 from microscope_qc.project.runs.journal import JournalWriter
-from microscope_qc.project.runs.mask_files import write_mask
-from microscope_qc.project.runs.plan import RunPlan
 from microscope_qc.workflows.detection.coverage import slide_areas
 from microscope_qc.workflows.detection.coverage_table import read_outline
 from microscope_qc.workflows.results.statistics import project_statistics, statistics_of
 from microscope_qc.workflows.results.statistics_text import statistics_lines, write_statistics_table
-
-HEIGHT, WIDTH = SHAPE = (90, 130)
-SIZE_UM = (2.0, 3.0)
-PX_MM2 = SIZE_UM[0] * SIZE_UM[1] / 1e6
-ACP, AOP, AFP = 1, 2, 3
-CODES = {ACP: "ACP", AOP: "AOP", AFP: "AFP"}
-TILE, OVERLAP = 30, 10
-
-
-def make(folder: Path, *, slides: int = 1) -> Project:
-    rng = np.random.default_rng(3)
-    files = []
-    for number in range(slides):
-        files.append(folder / f"S{number + 1}.png")
-        Image.fromarray(rng.integers(0, 255, SHAPE, np.uint8)).save(files[-1])
-    made = Project.create(folder / "cell.mqc", slides=files)
-    for slide in made.slides:
-        made.slides.set_pixel_size(slide.id, SIZE_UM)
-    return made
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Iterator[Project]:
     with make(tmp_path) as made:
         yield made
-
-
-class Painted:
-    """What was scanned or declared for a class, pixel by pixel."""
-
-    def __init__(self) -> None:
-        self.of: dict[int, np.ndarray] = {number: np.zeros(SHAPE, bool) for number in CODES}
-
-    def add(self, pixels: np.ndarray, classes: Sequence[int]) -> None:
-        for number in classes:
-            self.of[number] |= pixels
 
 
 def within(points: Sequence[tuple[float, float]], per_px: int = 1) -> np.ndarray:
@@ -82,51 +63,6 @@ def within(points: Sequence[tuple[float, float]], per_px: int = 1) -> np.ndarray
         if y0 != y1:
             inside ^= ((y >= min(y0, y1)) & (y < max(y0, y1))) & (x < x0 + (y - y0) * (x1 - x0) / (y1 - y0))
     return inside.reshape(HEIGHT, per_px, WIDTH, per_px).mean(axis=(1, 3))
-
-
-def scan(
-    project: Project,
-    painted: Painted | None,
-    region: Region,
-    classes: Sequence[int],
-    *,
-    cells: np.ndarray | None = None,
-    damaged: Sequence[int] = (),
-    undone: Sequence[int] = (),
-    shown: bool = True,
-    slide: int = 0,
-) -> int:
-    """A run with its folder, as a detection leaves it; ``cells`` of 10 x 10 px are scanned, all without it."""
-    codes = tuple(CODES[number] for number in classes)
-    plan = RunPlan(model="m", model_name="m", region=region, tile_px=TILE, overlap_px=OVERLAP, classes=codes)
-    run = project.runs.start(project.slides[slide].id, plan)
-    project.runs.know_classes(run.id, dict(enumerate(classes)))
-    grid = TileGrid(region, TILE, OVERLAP)
-    mask = None
-    pixels = np.zeros(SHAPE, bool)
-    pixels[region.y0 : region.y1, region.x0 : region.x1] = True
-    if cells is not None:
-        mask = AreaMask(Region(0, 0, *SHAPE), (10.0, 10.0), cells)
-        pixels &= np.kron(cells, np.ones((10, 10), bool))
-    write_mask(run.folder, mask)
-    wanted = range(len(grid)) if mask is None else mask.tiles(grid)
-    writer = JournalWriter(run.folder)
-    writer.empty(sorted(set(range(len(grid))) - set(wanted)))
-    for tile in wanted:
-        if tile in undone or tile in damaged:
-            place = grid[tile]
-            pixels[place.y0 : place.y1, place.x0 : place.x1] = False
-        if tile in damaged:
-            writer.error(tile, "it could not be read")
-        elif tile not in undone:
-            writer.tile(tile, np.zeros(0, CANDIDATE_DTYPE))
-    writer.close()
-    project.runs.finish(run.id, "stopped" if undone else "finished")
-    if shown and painted is not None:
-        painted.add(pixels, classes)
-    elif not shown:
-        project.runs.show(run.id, False)
-    return run.id
 
 
 def findings(
@@ -184,9 +120,6 @@ def assert_same(project: Project, painted: Painted, rows: np.ndarray) -> None:
         assert row["area_source"]
 
 
-CELLS = np.zeros((9, 13), bool)
-CELLS[2:7, 3:11] = True
-CELLS[4, 5] = False
 STAIRS = [(10.0, 20.0), (10.0, 60.0), (40.0, 60.0), (40.0, 100.0), (80.0, 100.0), (80.0, 20.0)]
 
 

@@ -33,9 +33,10 @@ class SeenWatch(QObject):
         if self._session.mosaic is None or not canvas.isVisible() or canvas.window().isMinimized():
             return
         view = canvas.view
-        if view.zoom * canvas.devicePixelRatioF() < self._settings.judge_zoom * 0.999:
+        zoom = view.zoom * canvas.devicePixelRatioF()
+        if zoom < self._settings.judge_zoom * 0.999:
             return
         if not canvas.picture.complete:  # what is still blurred does not count
             self._still.start()
             return
-        self._session.slide_view.mark_seen(*view.bounds)
+        self._session.slide_view.mark_seen(*view.bounds, zoom)

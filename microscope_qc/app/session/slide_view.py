@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from microscope_qc.app.session.seen_map import SeenMap
 from microscope_qc.core.errors import InputError, MicroscopeQCError
+from microscope_qc.core.seen_map import SeenMap
 from microscope_qc.core.wording import degrees_text, metric_text, number_text
 from microscope_qc.project.parts.bookmarks import LONGEST_NAME, MOST_BOOKMARKS, Bookmark, too_many, view_setting
 from microscope_qc.slides.display import DisplaySettings
@@ -90,6 +90,7 @@ class SlideView(QObject):
     display_changed = Signal(object)
     bookmarks_changed = Signal()
     seen_changed = Signal()
+    seen_stored = Signal()  # in the project, where numbers read it
     measurement_changed = Signal()
     veil_changed = Signal(bool)
     grey_place_picked = Signal(float, float, float)  # y, x and radius in slide pixels, by the tool "grey"
@@ -148,6 +149,7 @@ class SlideView(QObject):
                 if state.seen_dirty:
                     project.settings.set(f"seen:{slide_id}", state.seen.to_dict(), light=True)
                     state.seen_dirty = False
+                    self.seen_stored.emit()
             except MicroscopeQCError as error:
                 log.warning("view of slide %s not stored: %s", slide_id, error)
                 self._say(f"The display of this slide could not be saved: {error}")
@@ -246,9 +248,9 @@ class SlideView(QObject):
         """The viewed areas of the slide on screen; changed only through this object."""
         return self._state.seen
 
-    def mark_seen(self, y0: float, x0: float, y1: float, x1: float) -> None:
-        """Mark a rectangle in slide pixels as viewed."""
-        if self._slide_id is not None and self._state.seen.mark(y0, x0, y1, x1):
+    def mark_seen(self, y0: float, x0: float, y1: float, x1: float, zoom: float | None = None) -> None:
+        """Mark a rectangle in slide pixels as viewed; ``zoom``: pixels of the screen for one of the slide."""
+        if self._slide_id is not None and self._state.seen.mark(y0, x0, y1, x1, zoom):
             self._touch(seen=True)
             self.seen_changed.emit()
 

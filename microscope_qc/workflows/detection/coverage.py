@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -179,11 +179,14 @@ class AreaSources:
         The shown runs, oldest first, with the ids of the classes that their models know.
     declared
         Areas that users declared complete, oldest first; none that is still to be searched.
+    seen
+        What users viewed, as it is stored (:class:`~microscope_qc.core.seen_map.SeenMap`); None where nothing is.
     """
 
     slide: SlideRecord
     runs: tuple[tuple[RunRecord, frozenset[int]], ...]
     declared: tuple[AreaRecord, ...]
+    seen: object = field(default=None, compare=False)
 
 
 def area_sources(project: Project, slide_id: int) -> AreaSources:
@@ -191,7 +194,11 @@ def area_sources(project: Project, slide_id: int) -> AreaSources:
     runs = [run for run in project.runs if run.slide_id == slide_id and run.shown]
     known = tuple((run, frozenset(project.runs.classes_of(run.id).values())) for run in runs)
     declared = tuple(area for area in project.areas.of(slide_id) if area.class_ids)
-    return AreaSources(project.slides.by_id(slide_id), known, declared)
+    return AreaSources(project.slides.by_id(slide_id), known, declared, _seen(project, slide_id))
+
+
+def _seen(project: Project, slide_id: int) -> object:
+    return project.settings.get(f"seen:{slide_id}")
 
 
 def all_area_sources(project: Project) -> list[AreaSources]:
@@ -213,6 +220,7 @@ def all_area_sources(project: Project) -> list[AreaSources]:
             slide,
             tuple((run, frozenset(classes.get(run.id, ()))) for run in runs.get(slide.id, ())),
             tuple(declared.get(slide.id, ())),
+            _seen(project, slide.id),
         )
         for slide in project.slides
     ]

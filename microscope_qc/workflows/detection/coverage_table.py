@@ -18,7 +18,8 @@ from microscope_qc.core.sheets import read_records
 from microscope_qc.exchange.loading import read_json
 from microscope_qc.project import Project
 from microscope_qc.project.records import AreaRecord, SlideRecord
-from microscope_qc.workflows.detection.coverage import SlideAreas, slide_areas
+from microscope_qc.workflows.detection.coverage import SlideAreas, area_sources, slide_areas
+from microscope_qc.workflows.detection.looked_at import looked_at
 
 
 def coverage_table(project: Project) -> list[dict[str, Any]]:
@@ -31,8 +32,9 @@ def coverage_table(project: Project) -> list[dict[str, Any]]:
         no area), ``classes`` (those that were searched for: code, ``area_mm2``, ``area_share``, ``area_source``),
         ``runs`` (run, model, classes, area, masked share, tiles, missing tiles, whether it is finished),
         ``declared`` (number, classes, user, time, when it was drawn at random or "", area, outline as [[x, y], ...])
-        and ``to_search`` (those drawn at random that nobody has searched yet). Areas are None in mm2 where the pixel
-        size is not known.
+        ``to_search`` (those drawn at random that nobody has searched yet) and ``looked_at`` (see :func:`looked_at
+        <microscope_qc.workflows.detection.looked_at.looked_at>`). Areas are None in mm2 where the pixel size is not
+        known.
     """
     return [_slide(project, record) for record in project.slides]
 
@@ -45,6 +47,7 @@ def _slide(project: Project, record: SlideRecord) -> dict[str, Any]:
         "slide": record.name,
         "slide_area_mm2": _mm2(float(np.prod(record.shape_px)), record),
         "masked_share": coverage.masked_share,
+        "looked_at": looked_at(area_sources(project, record.id), areas),
         "warnings": list(areas.problems),
         "classes": [
             {"code": code, **_numbers(coverage.of_class(number), record), "area_source": areas.source([number])}

@@ -267,6 +267,7 @@ def _slide(
         classes=[parts.ClassOnSlide.model_validate(row) for row in numbers["classes"]],
         coverage=parts.Coverage(
             masked_share=numbers["masked_share"],
+            looked_at=parts.LookedAt.model_validate(numbers["looked_at"]),
             scanned=[parts.Scanned.model_validate(run) for run in numbers["runs"]],
             declared=[
                 parts.ReportedArea.model_validate(area) for area in declared_table(project, record, read_areas(areas))

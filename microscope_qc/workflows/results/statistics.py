@@ -18,6 +18,7 @@ from microscope_qc.core.wording import things
 from microscope_qc.project import Project
 from microscope_qc.workflows.detection.coverage import AreaSources, area_sources, read_areas
 from microscope_qc.workflows.detection.coverage_table import run_table
+from microscope_qc.workflows.detection.looked_at import looked_at, looked_at_together
 from microscope_qc.workflows.results.grouping import CountedSlides, counted, grouped_statistics, specimen_of
 
 
@@ -41,8 +42,9 @@ def statistics_job(project: Project, slide_ids: Collection[int] | None = None) -
 
         Each slide has its name (``slide``), ``shape_px`` and what :func:`slide_statistics` says; besides
         ``area_source`` (who searched there, for all classes and for each), ``masked_share`` (what masks left out of the
-        runs' regions), ``runs`` (what each scanned) and ``warnings`` (runs whose area is not known
-        and does not count).
+        runs' regions), ``looked_at`` (how much was scanned, viewed and declared, see :func:`looked_at
+        <microscope_qc.workflows.detection.looked_at.looked_at>`), ``runs`` (what each scanned) and ``warnings`` (runs
+        whose area is not known and does not count).
 
         The total has the numbers of all slides together, as a group of :func:`grouped_statistics
         <microscope_qc.workflows.results.grouping.grouped_statistics>` has them: densities are those of the ``sections``
@@ -123,6 +125,7 @@ def slide_numbers(known: SlideFindings, *, sizes: bool = True) -> dict[str, Any]
         **found,
         "area_source": areas.source(areas.coverage.class_ids),
         "masked_share": areas.coverage.masked_share,
+        "looked_at": looked_at(known.sources, areas),
         "runs": run_table(areas, record, {cls.id: cls.code for cls in classes}),
         "warnings": list(areas.problems),
     }
@@ -142,8 +145,9 @@ def numbers_together(slides: Sequence[dict[str, Any]], areas_mm2: Sequence[float
     -------
     dict
         The total with ``area_source`` (how many slides the density is of), ``area_share`` of all slides (NaN unless
-        all their areas are known), ``masked_share``, ``runs`` (none: they are those of slides) and ``warnings``, each
-        once, with the number of slides that have it.
+        all their areas are known), ``masked_share``, ``looked_at`` (by the areas of the slides, None unless all are
+        known), ``runs`` (none: they are those of slides) and ``warnings``, each once, with the number of slides that
+        have it.
     """
     total = _total(slides)
     known = [area for area in areas_mm2 if area]
@@ -153,7 +157,8 @@ def numbers_together(slides: Sequence[dict[str, Any]], areas_mm2: Sequence[float
         row["area_source"] = f"{row['sections']} of {things(len(slides), 'slide')}" if row["sections"] else ""
     times = Counter(warning for slide in slides for warning in slide["warnings"])
     warnings = [words if count == 1 else f"{words} ({things(count, 'slide')})" for words, count in times.items()]
-    return {**total, "masked_share": None, "runs": [], "warnings": warnings}
+    shares = looked_at_together([slide["looked_at"] for slide in slides], areas_mm2)
+    return {**total, "masked_share": None, "looked_at": shares, "runs": [], "warnings": warnings}
 
 
 def _total(slides: Sequence[dict[str, Any]]) -> dict[str, Any]:

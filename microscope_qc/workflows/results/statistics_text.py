@@ -11,6 +11,7 @@ from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.numbers import rounded, short_text
 from microscope_qc.core.sheets import write_sheet
 from microscope_qc.core.wording import percent_text, plural
+from microscope_qc.workflows.detection.looked_at import SHARES, looked_words
 from microscope_qc.workflows.results.grouping_text import group_lines
 
 _DENSITY_HEADS = ("unrev.", "conf.", "rej.", "in area", "outside", "per mm2", "95 % interval", "area mm2", "of slide")
@@ -44,8 +45,7 @@ def _slide_lines(slide: dict[str, Any]) -> Iterator[str]:
     )
     if slide["per_mm2_reason"] and slide["area_source"]:
         yield f"  no density of all classes: {slide['per_mm2_reason']}"
-    if slide["masked_share"]:
-        yield f"  {percent_text(slide['masked_share'])} of what was to be scanned was left out as resin or by a mask"
+    yield f"  {looked_words(slide['looked_at'])}"
     yield from (f"  {warning}" for warning in slide["warnings"])
     if slide["kept"]:
         columns = list(STATISTICS.items())
@@ -84,6 +84,7 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]
 _CSV_HEAD = (
     "project", "slide", "class", "name", "unreviewed", "confirmed", "rejected", "kept", "in_area", "outside_area",
     "area_mm2", "area_share", "area_source", "per_mm2", "per_mm2_low", "per_mm2_high", "per_mm2_reason", "slides",
+    *(f"{name}_share" for name in SHARES),
 )  # fmt: skip
 
 
@@ -106,6 +107,7 @@ def write_statistics_table(path: Path | str, found: dict[str, Any]) -> Path:
             project, slide, row["code"], row.get("name", ""), *row["states"].values(), row["kept"], row["in_area"],
             row["outside_area"], row["area_mm2"], row.get("area_share"), row.get("area_source"), row["per_mm2"],
             low, high, row["per_mm2_reason"], row.get("sections"),
+            *(row.get("looked_at", {}).get(name) for name in SHARES),
             *(numbers.get(n, {}).get("value") for n in names),
         ]  # fmt: skip
         lines.append([rounded(cell, 0) if isinstance(cell, float) else cell for cell in cells])

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microscope_qc.app.session.seen_map import SeenMap
 from microscope_qc.app.session.slide_view import Measurement
 from microscope_qc.core.errors import InputError
+from microscope_qc.core.seen_map import SeenMap
 from microscope_qc.project.parts.bookmarks import Bookmark
 from microscope_qc.slides.display import ChannelView, DisplaySettings
 

@@ -176,7 +176,7 @@ def test_the_table_is_copied_and_saved(cells: Any, page: StatisticsPage, tmp_pat
 
 CHOICES = {
     "totals": {"weight": "mm2"}, "shares": {}, "sizes": {}, "dates": {"of": "Anode"}, "field": {"of": ""},
-    "outcomes": {}, "places": {}, "by-hand": {}, "map": {}, "distances": {}, "largest": {"fields_mm2": "0.25"},
+    "outcomes": {}, "places": {}, "by-hand": {}, "map": {}, "distances": {}, "largest": {"fields_mm2": "0.01"},
 }  # fmt: skip
 
 

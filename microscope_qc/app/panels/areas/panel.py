@@ -19,7 +19,7 @@ from microscope_qc.app.panels.areas.numbers import DensityTable, density_lines
 from microscope_qc.app.widgets.parts import EmptyPage
 from microscope_qc.app.widgets.scope_switch import ScopeSwitch
 from microscope_qc.core.errors import MicroscopeQCError
-from microscope_qc.core.wording import share_text
+from microscope_qc.workflows.detection.looked_at import looked_words
 
 if TYPE_CHECKING:
     from microscope_qc.app.session.session import Session
@@ -76,6 +76,7 @@ class DensitiesPanel(QWidget):
         for signal in (session.inclusion_changed, session.areas_changed, session.runs_changed, session.classes_changed,
                        session.slides_changed):  # fmt: skip
             link(self, signal, self._on_all_changed)
+        session.slide_view.seen_stored.connect(self._on_all_changed)
         for signal in (session.slide_changed, session.project_changed, session.scope.changed):
             link(self, signal, self._on_place_changed)
         for signal in (session.scoped.changed, session.scoped.loading_changed):
@@ -226,8 +227,8 @@ class DensitiesPanel(QWidget):
         words = []
         if len(place[1]) > 1:
             words.append(f"Of {self._session.scope.words}; a density is of those on which the class was looked for.")
-        if found["masked_share"]:
-            words.append(f"{share_text(found['masked_share'])} of what was to be scanned was left out by the mask.")
+        if found["looked_at"] is not None:
+            words.append(looked_words(found["looked_at"], "the slide" if len(place[1]) == 1 else "these slides"))
         self._say(" ".join([*words, *found["warnings"]]), bad=bool(found["warnings"]))
 
     def _say(self, words: str, *, bad: bool = False) -> None:
