@@ -7,6 +7,7 @@ What is listed in ``__all__`` is stable: it changes with a warning, one version 
 from microscope_qc.api.compositions import classify_edx, compositions, edx_spectrum, import_edx, link_edx
 from microscope_qc.api.models import detect, embed, evaluate, learn, train, unusual
 from microscope_qc.api.numbers import (
+    agreement,
     areas_searched,
     compare_batches,
     draw_areas,
@@ -27,6 +28,7 @@ from microscope_qc.workflows.results.report import report_of as report
 __all__ = [
     "LazySlide",
     "OpenProject",
+    "agreement",
     "areas_searched",
     "classify_edx",
     "compare_batches",

@@ -118,8 +118,8 @@ def plot(
     Parameters
     ----------
     name
-        ``totals``, ``shares``, ``sizes``, ``dates``, ``field``, ``outcomes``, ``places``, ``by-hand``, ``map``,
-        ``distances`` or ``largest``.
+        ``totals``, ``shares``, ``sizes``, ``dates``, ``field``, ``outcomes``, ``truth``, ``places``, ``by-hand``,
+        ``map``, ``distances`` or ``largest``.
     projects
         Folders ``NAME.mqc``.
     out
@@ -330,6 +330,43 @@ def largest(
     areas = pd.DataFrame(found["each"])
     areas.attrs |= expected_of(found)
     return areas
+
+
+def agreement(
+    project: Path | str, first: int | None = None, second: int | None = None, *, people: bool = False
+) -> pandas.DataFrame:
+    """Return who found what in blind inspections, as ``inspect compare`` does.
+
+    Parameters
+    ----------
+    first, second
+        Numbers of inspections; None takes all, and what models found.
+    people
+        All inspections of the same area by different people.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row for each place: ``who`` found it (both, first or second), slide, the class that each gave, its finding,
+        and its box. ``attrs`` hold the agreement on ``finding`` and on ``naming`` with their intervals, the counts, and
+        all of it in ``words``.
+
+    Raises
+    ------
+    MicroscopeQCError
+        When the project cannot be opened, or there is no such inspection, or none with an area in common.
+    """
+    import pandas as pd
+
+    from microscope_qc.project import Project
+    from microscope_qc.workflows.results.agreement import agreement_words, compared
+    from microscope_qc.workflows.review.inspection import pairs_to_compare
+
+    with Project.open(project, write=False) as opened:
+        found = compared(opened, pairs_to_compare(opened, first, second, people=people))
+    places = pd.DataFrame(found.pop("each"))
+    places.attrs |= {**found, "words": agreement_words(found)}
+    return places
 
 
 def severity(*projects: Path | str) -> pandas.DataFrame:

@@ -9,7 +9,20 @@ from typing import Any
 from microscope_qc.cli.parts import add_largest, add_slides
 
 # as in workflows.results.plots, which is not imported for --help
-NAMES = ("totals", "shares", "sizes", "dates", "field", "outcomes", "places", "by-hand", "map", "distances", "largest")
+NAMES = (
+    "totals",
+    "shares",
+    "sizes",
+    "dates",
+    "field",
+    "outcomes",
+    "truth",
+    "places",
+    "by-hand",
+    "map",
+    "distances",
+    "largest",
+)
 LOOKS = ("print", "light", "dark")
 
 
@@ -20,7 +33,8 @@ def register(subparsers: Any) -> None:
         description="Draw one plot of all findings that count. totals: findings of each cross-section by class group. "
         "shares: of the classes, by cross-section. sizes: by the longer side and class. dates: against the production "
         "date. field: against a number that is known of the specimens, with Spearman's rank correlation. outcomes: "
-        "what the review made of what models found. places: a dot for each finding on a picture of its slide. "
+        "what the review made of what models found. truth: what models found and missed in areas that users declared "
+        "complete. places: a dot for each finding on a picture of its slide. "
         "by-hand: what users drew beside what detectors found, with the time that both took. map: findings per mm2 in "
         "squares of the slide with the most of them. distances: pairs of findings at each distance by those of chance "
         "in the same area. largest: the largest finding of each cross-section, and the largest size expected on a "

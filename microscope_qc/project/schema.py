@@ -173,7 +173,7 @@ areas = Table(
     sqlite_autoincrement=True,
 )
 
-# what numbers are held against: profiles of severity, limits of control charts, and events on them
+# what numbers are held against: profiles of severity, limits of control charts, events on them, and inspections
 standards = Table(
     "standards",
     metadata,

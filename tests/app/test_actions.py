@@ -38,6 +38,7 @@ SINCE = {
 SINCE |= {"review.severity", "detect.unusual"}
 SINCE |= {"suggest.learn", "suggest.next", "suggest.previous", "suggest.keep", "suggest.model", "review.alike"}
 SINCE |= {"area.draw", "area.next", "area.searched"}
+SINCE |= {"inspect.begin", "inspect.end", "inspect.give_up"}
 SINCE |= {"plane.next", "plane.previous", "channel.next", "channel.previous", "channel.all"}
 SINCE |= {"file.open_folder", "file.add_folder"}
 SINCE |= {"slide.rename", "slide.folder", "slide.locate"}
@@ -69,7 +70,7 @@ LAYOUT = {
     "Detect": "open unusual - learn next previous keep model",
     "Review": "confirm reject unreview choose similar alike explain composition severity"
     " - next previous note Work over Class"
-    " - area slide view - draw next searched - open",
+    " - area slide view - draw next searched begin end give_up - open",
     "Review/Work over": "slide selected all",
     "Review/Class": " ".join(CLASS_KEYS),
     "SEM": "open next previous import_edx edx_rules",

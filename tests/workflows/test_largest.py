@@ -26,7 +26,7 @@ from microscope_qc.workflows.results.plots import make_plot
 
 
 def filled(path: Path, slides: int, seed: int = 0, count: int = 8) -> Project:
-    """Slides with one finding in each of eight columns, of 4 to 40 px."""
+    """Slides with findings of 4 to 40 px, each in a column of its own."""
     project, rng = make(path, slides=slides), np.random.default_rng(seed)
     for slide in range(slides):
         side = rng.integers(4, 40, count)
@@ -86,7 +86,7 @@ def test_the_design_of_the_standard_is_known() -> None:
 
 
 def test_a_section_is_cut_into_fields(tmp_path: Path) -> None:
-    with filled(tmp_path / "one.mqc", 1) as project:
+    with filled(tmp_path / "one.mqc", 1, count=40) as project:
         found = counted(project)
         alone = largest_found(found)
         assert alone["expected_um"] is None
@@ -104,6 +104,8 @@ def test_a_section_is_cut_into_fields(tmp_path: Path) -> None:
             for mine in (rows[place == number] for number in np.unique(place))
         }
         assert {area["finding"] for area in fields["each"]} - {None} == wanted
+        sparse = largest_found(found, fields_mm2=0.01)
+        assert sparse["expected_um"] is None and "Take larger fields" in sparse["reason"]
         with pytest.raises(InputError, match="too small"):
             largest_found(found, fields_mm2=1e-7)
 

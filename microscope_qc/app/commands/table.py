@@ -9,6 +9,7 @@ from microscope_qc.app.commands import (
     edit,
     exchange,
     files,
+    inspections,
     intake,
     review,
     scope,
@@ -29,4 +30,5 @@ ACTIONS: tuple[Action, ...] = (
     *review.ACTIONS,
     *scope.ACTIONS,
     *areas.ACTIONS,
+    *inspections.ACTIONS,
 )

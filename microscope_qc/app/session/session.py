@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from microscope_qc.app.session.box_editing import BoxEditing
 from microscope_qc.app.session.declaring import AreaDeclaring
+from microscope_qc.app.session.inspecting import Inspecting
 from microscope_qc.app.session.judging import Judging
 from microscope_qc.app.session.navigation import Navigation
 from microscope_qc.app.session.state import SessionState
@@ -33,6 +34,7 @@ class Session(SessionState):
         self.writing = Writing(self)
         self.editing = BoxEditing(self, self.writing)
         self.declaring = AreaDeclaring(self)
+        self.inspecting = Inspecting(self, self.declaring)
         self.suggested = Suggested(self, self.writing)
         self.judging = Judging(self, self.navigation, self.writing, self.suggested)
         self.undoing = Undoing(self, self.writing)

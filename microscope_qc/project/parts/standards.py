@@ -1,5 +1,5 @@
-"""What users fixed to hold numbers against: profiles of severity, limits of control charts, events on them, and rules
-from composition to class."""
+"""What users fixed to hold numbers against: profiles of severity, limits of control charts, events on them, rules
+from composition to class, and inspections."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from microscope_qc.project.parts.sequence import RecordPart
 from microscope_qc.project.records import Standard
 from microscope_qc.project.store import Store
 
-SEVERITY, CHART, EVENT, RULES = "severity", "control chart", "event", "edx rules"
+SEVERITY, CHART, EVENT, RULES, INSPECTION = "severity", "control chart", "event", "edx rules", "inspection"
 _WORDS = {
     SEVERITY: "profile of severity",
     CHART: "limits of the control chart",
     EVENT: "event",
     RULES: "rules from composition to class",
+    INSPECTION: "inspection",
 }
 LONGEST = 1_000_000
 

@@ -25,6 +25,8 @@ _E2283_SPECIMENS, _E2283_PLANES, _E2283_MM2, _E2283_WITHIN = 6, 4, 150.0, 0.02
 _CELLS = 16
 """Cells along the side of a field: the searched part of it is counted in them."""
 _MOST_CELLS = 4096
+_MOST_EMPTY = 0.5
+"""Where more of the areas are empty the largest of the others do not follow Gumbel's distribution."""
 _WHOLE = 0.5
 """A field counts of which so much was searched."""
 E2283, GUMBEL = "ASTM E2283", "Gumbel, not E2283"
@@ -97,6 +99,12 @@ def largest_found(
         reason = (
             f"{things(len(known), what)} with a finding {plural(len(known), 'says', 'say')} nothing of the largest: "
             f"{LEAST_AREAS} are needed{more}."
+        )
+        return made | {"reason": reason}
+    if len(areas) - len(known) > _MOST_EMPTY * len(areas):
+        reason = (
+            f"In {len(areas) - len(known)} of {things(len(areas), what)} nothing was found: the largest of so few say "
+            "nothing. Take larger fields, or whole sections."
         )
         return made | {"reason": reason}
     if len(np.unique(known)) < 3:
@@ -202,6 +210,7 @@ def _remarks(found: Mapping[str, Any]) -> Iterator[str]:
         yield f"{found['unjudged']} of the largest were not judged: one that is no defect would change the result."
     if found["fields_mm2"]:
         yield "Fields of the same section are not independent: the interval does not hold the spread between sections."
+    yield "Where the dots of the plot do not lie along its line the distribution is another one, and so is the result."
     yield "Sizes are those seen in the section, which cuts few defects where they are widest."
 
 

@@ -36,6 +36,7 @@ from microscope_qc.workflows.results.plot_parts import (
 from microscope_qc.workflows.results.plots_against import dates, field
 from microscope_qc.workflows.results.plots_of_shares import shares
 from microscope_qc.workflows.results.plots_of_slides import by_hand, places
+from microscope_qc.workflows.results.plots_of_truth import truth
 from microscope_qc.workflows.results.where import density_map, distances
 
 MOST_NAMES = 40
@@ -243,6 +244,7 @@ PLOTS = {
         PlotKind("dates", "Production date", frozenset({"of", "weight"}), dates),
         PlotKind("field", "Against a number", frozenset({"of", "field", "weight"}), field),
         PlotKind("outcomes", "True and false", frozenset({"of"}), outcomes),
+        PlotKind("truth", "Found and missed", frozenset({"of"}), truth),
         PlotKind("places", "On the slides", frozenset({"of"}), places),
         PlotKind("by-hand", "By hand and by model", frozenset({"of", "by", "detectors"}), by_hand),
         PlotKind("map", "Map", frozenset({"of"}), density_map),

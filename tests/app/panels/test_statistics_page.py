@@ -18,7 +18,9 @@ from microscope_qc.app.base.settings import AppSettings
 from microscope_qc.app.panels.statistics.page import StatisticsPage
 from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.geometry import Region
+from microscope_qc.core.merge import CANDIDATE_DTYPE
 from microscope_qc.project import Project
+from microscope_qc.project.runs.journal import JournalWriter
 from microscope_qc.project.runs.plan import RunPlan
 from microscope_qc.workflows.results.plots import PLOTS
 
@@ -33,6 +35,11 @@ def find(project: Any, slide: int, model: str, seed: int) -> np.ndarray:
     plan = RunPlan(model=model, model_name=model, region=Region(0, 0, HEIGHT, WIDTH), tile_px=400, overlap_px=0,
                    classes=("ACP",))  # fmt: skip
     run = project.runs.start(project.slides[slide].id, plan)
+    project.runs.know_classes(run.id, {0: project.classes[0].id})
+    writer = JournalWriter(run.folder)
+    for tile in range(len(plan.grid())):
+        writer.tile(tile, np.zeros(0, CANDIDATE_DTYPE))
+    writer.close()
     ids = project.runs.add_findings(run.id, findings(project.classes, seed=seed))
     project.runs.finish(run.id, "finished")
     return ids
@@ -176,7 +183,8 @@ def test_the_table_is_copied_and_saved(cells: Any, page: StatisticsPage, tmp_pat
 
 CHOICES = {
     "totals": {"weight": "mm2"}, "shares": {}, "sizes": {}, "dates": {"of": "Anode"}, "field": {"of": ""},
-    "outcomes": {}, "places": {}, "by-hand": {}, "map": {}, "distances": {}, "largest": {"fields_mm2": "0.01"},
+    "outcomes": {}, "truth": {}, "places": {}, "by-hand": {}, "map": {}, "distances": {},
+    "largest": {"fields_mm2": "0.01"},
 }  # fmt: skip
 
 
