@@ -22,6 +22,20 @@ _WINDOW = (
     "libxcb-shape0",
     "libxcb-xkb1",
 )
+# Qt's web engine, which prints reports as PDF: what its libraries name, and the packages above do not bring
+_WEB_ENGINE = (
+    "libnss3",
+    "libgbm1",
+    "libdbus-1-3",
+    "libgssapi-krb5-2",
+    "libxcb-dri3-0",
+    "libxkbfile1",
+    "libxcomposite1",
+    "libxdamage1",
+    "libxrandr2",
+    "libxtst6",
+    "libasound2t64|libasound2",  # the first since Debian 13 and Ubuntu 24.04
+)
 _TESTS = ("xvfb",)
 
 
@@ -34,15 +48,24 @@ def missing(*, tests: bool) -> list[str]:
     """Names of the packages that are not installed; empty where nothing can be said."""
     if not is_debian_like():
         return []
-    wanted = [*_WINDOW, *(_TESTS if tests else ())]
+    wanted = [name.split("|") for name in (*_WINDOW, *_WEB_ENGINE, *(_TESTS if tests else ()))]
     answer = subprocess.run(
-        ["dpkg-query", "-W", "-f=${Package} ${db:Status-Status}\n", *wanted],
+        ["dpkg-query", "-W", "-f=${Package} ${db:Status-Status}\n", *(name for names in wanted for name in names)],
         capture_output=True,
         text=True,
         check=False,
     )
     installed = {line.split()[0] for line in answer.stdout.splitlines() if line.endswith(" installed")}
-    return [name for name in wanted if name not in installed]
+    return [_offered(names) for names in wanted if installed.isdisjoint(names)]
+
+
+def _offered(names: list[str]) -> str:
+    """The first of several names of a package that this system can install; the last where it knows none."""
+    for name in names[:-1]:
+        known = subprocess.run(["apt-cache", "show", name], capture_output=True, check=False)
+        if known.returncode == 0 and known.stdout:
+            return name
+    return names[-1]
 
 
 def provide(*, tests: bool) -> None:

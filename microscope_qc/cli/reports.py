@@ -12,7 +12,8 @@ from microscope_qc.cli.planes import add_plane_options, plane_choice
 
 # as in reports.document, which is not imported for --help
 REPORT_PARTS = (
-    "specimens", "method", "models", "coverage", "numbers", "verdict", "plots", "maps", "worst", "gallery", "chosen",
+    "specimens", "method", "models", "coverage", "numbers", "verdict", "plots", "maps", "where", "control",
+    "severity", "worst", "gallery", "chosen",
     "compositions", "people", "hashes",
 )  # fmt: skip
 

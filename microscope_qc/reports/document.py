@@ -9,7 +9,10 @@ from __future__ import annotations
 import base64
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from microscope_qc.reports.document_base import DocumentPart
+from microscope_qc.reports.document_where import MostSevere, ReportedControlChart, Where
 
 VERSION: Literal[1] = 1
 JPEG = "data:image/jpeg;base64,"
@@ -22,6 +25,9 @@ CONTENTS = {
     "verdict": "Limits and verdict",
     "plots": "Plots",
     "maps": "Positions",
+    "where": "Where findings lie",
+    "control": "Control charts",
+    "severity": "Most severe findings",
     "worst": "Worst of each class",
     "gallery": "Gallery",
     "chosen": "Chosen for the SEM",
@@ -32,12 +38,6 @@ CONTENTS = {
 """Parts of a report that can be left out, and their headings."""
 
 Interval = tuple[float, float]
-
-
-class DocumentPart(BaseModel):
-    """A part of the document; numbers that are not known are null, and a ``..._reason`` says why."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
 
 class ReportedNumbers(DocumentPart):
@@ -438,6 +438,9 @@ class ReportDocument(DocumentPart):
     models: list[Model]
     verdicts: list[ReportedVerdict]
     plots: list[PlotPart]
+    where: Where | None = None
+    control: list[ReportedControlChart] = Field([], description="those whose limits are frozen")
+    severity: MostSevere | None = None
     worst: list[WorstOfClass]
     gallery: list[Sheets]
     chosen: list[Finding] = Field(description="findings chosen for the SEM")

@@ -12,6 +12,9 @@ WORDS = {
     "Limits and verdict": "Grenzwerte und Urteil",
     "Plots": "Diagramme",
     "Positions": "Lage",
+    "Where findings lie": "Wo Befunde liegen",
+    "Control charts": "Regelkarten",
+    "Most severe findings": "Schwerwiegendste Befunde",
     "Worst of each class": "Schwerste Befunde jeder Klasse",
     "Gallery": "Bildübersicht",
     "Chosen for the SEM": "Für das REM ausgewählt",
@@ -83,7 +86,18 @@ WORDS = {
     "Viewed at 100 %": "Angesehen bei 100 %",
     "Not looked at": "Nicht angesehen",
     "Declared complete": "Für vollständig erklärt",
+    "By chance": "Nach Zufall",
+    "Lower limit": "Untere Grenze",
+    "Upper limit": "Obere Grenze",
+    "Unusual": "Auffällig",
+    "Event": "Ereignis",
+    "Severity": "Schwere",
+    "Class weight": "Gewicht der Klasse",
+    "Anomaly": "Auffälligkeit",
+    "Crowding": "Häufung",
+    "State": "Zustand",
     # words
+    "centre": "Mitte",
     "per mm²": "je mm²",
     "on": "auf",
     "of": "von",
@@ -129,6 +143,12 @@ WORDS = {
     "findings per mm²": "Befunde je mm²",
     "cross-section": "Schliff",
     "longer side, µm": "längere Seite, µm",
+    "What models found and missed in complete areas": "Was Modelle in vollständig geprüften Flächen fanden und "
+    "übersahen",
+    "class": "Klasse",
+    "found": "gefunden",
+    "found, as another class": "gefunden, als andere Klasse",
+    "missed": "übersehen",
     "class that the model said": "Klasse, die das Modell nannte",
     "true": "richtig",
     "another class": "andere Klasse",
@@ -166,6 +186,16 @@ WORDS = {
     "Shares of the whole slide. Viewed: by a user in the window, closely enough to judge. Not looked at: neither "
     "scanned nor declared complete nor viewed.": "Anteile am ganzen Schliff. Angesehen: im Fenster, nah genug für ein "
     "Urteil. Nicht angesehen: weder abgesucht noch für vollständig erklärt noch im Fenster angesehen.",
+    "Squares with more findings than chance explains; 5 % of such squares at most are none.": "Quadrate mit mehr "
+    "Befunden, als der Zufall erklärt; höchstens 5 % solcher Quadrate sind keine.",
+    "No square has more findings than chance explains.": "Kein Quadrat hat mehr Befunde, als der Zufall erklärt.",
+    "Nothing was found on these slides. Detect defects, or draw them.": "Auf diesen Schliffen wurde nichts gefunden.",
+    "Nothing is known of the searched area, or of the pixel size, of these slides.": "Von der abgesuchten Fläche oder "
+    "der Pixelgröße dieser Schliffe ist nichts bekannt.",
+    "Nobody has kept it: medians are those of each slide, and change with it.": "Niemand hat es festgelegt: die "
+    "Mediane sind die jedes Schliffs und ändern sich mit ihm.",
+    "the limits are those of all points: what is unusual now has widened them": "die Grenzen sind die aller Punkte: "
+    "was jetzt auffällt, hat sie geweitet",
     "nothing was judged": "nichts wurde geprüft",
     "nothing was found": "nichts wurde gefunden",
     "Nothing is shown on this slide.": "Auf diesem Schliff wird nichts gezeigt.",
@@ -213,6 +243,33 @@ SENTENCES = (
     ),
     (r"(\d+) (?:is|are) too few for an interval", "{0} sind zu wenige für ein Intervall"),
     (r"Sizes of (.+)", "Größen von {0}"),
+    (
+        r"([\d\s]+) findings? lie (in clusters|further apart than by chance|as by chance) \(p = ([\d.]+), (\d+) "
+        r"patterns of chance\), at distances from ([\d.]+) to ([\d.]+) um in steps of ([\d.]+) um\.",
+        "{0} Befunde liegen {1} (p = {2}, {3} Zufallsmuster), bei Abständen von {4} bis {5} µm in Schritten von "
+        "{6} µm.",
+    ),
+    (r"in clusters", "gehäuft"),
+    (r"further apart than by chance", "weiter auseinander als nach Zufall"),
+    (r"as by chance", "wie nach Zufall"),
+    (
+        r"([\d\s]+) findings? in the searched area say nothing of distances: (\d+) are needed\.",
+        "{0} Befunde in der abgesuchten Fläche sagen nichts über Abstände: {1} sind nötig.",
+    ),
+    (
+        r"limits frozen by (.+), ([\d-]+): later points do not move them",
+        "Grenzen festgelegt von {0}, {1}: spätere Punkte verschieben sie nicht",
+    ),
+    (r"Kept by (.+), ([\d-]+)\.", "Festgelegt von {0}, {1}."),
+    (
+        r"Models found (.+) \(95 %: (.+) to (.+)\) of ([\d\s]+) defects\.",
+        "Modelle fanden {0} (95 %: {1} bis {2}) von {3} Fehlstellen.",
+    ),
+    (
+        r"True are (.+) \(95 %: (.+) to (.+)\) of ([\d\s]+) judged findings of models\.",
+        "Richtig sind {0} (95 %: {1} bis {2}) von {3} geprüften Befunden der Modelle.",
+    ),
+    (r"([\d\s]+) findings? of models (?:is|are) not judged yet\.", "{0} Befunde der Modelle sind noch nicht geprüft."),
     (
         r"not estimable: (\d+) unreviewed findings? (?:has|have) a confidence of ([\d.]+) to ([\d.]+), and (.+) such "
         r"(?:was|were) judged \((\d+) are needed\)",

@@ -19,13 +19,18 @@ from microscope_qc.core.errors import InputError
 from microscope_qc.core.files import WriteError
 from microscope_qc.core.jobs import run_job
 from microscope_qc.project import Project
+from microscope_qc.project.parts.standards import CHART
 from microscope_qc.reports.document import CONTENTS, ReportDocument, of_uri
 from microscope_qc.workflows.child import CommandChild
 from microscope_qc.workflows.exports import export_named
 from microscope_qc.workflows.results.batches import read_limits
+from microscope_qc.workflows.results.counted_findings import count_findings
 from microscope_qc.workflows.results.printing import print_page
+from microscope_qc.workflows.results.process_control import freeze_limits, note_event, process_control
 from microscope_qc.workflows.results.report import write_report
 from microscope_qc.workflows.results.report_content import ReportChoice, collect
+from microscope_qc.workflows.results.where import where_found
+from microscope_qc.workflows.review.severity import severity_records
 
 PAGES = re.compile(rb"/Type\s*/Page\b")
 
@@ -67,6 +72,7 @@ def test_every_part_can_be_left_out(cells: Project, tmp_path: Path) -> None:
     bare = run_job(collect(cells, ReportChoice(frozenset(CONTENTS))))
     assert not any(slide.map for slide in bare.slides)
     assert not (bare.worst or bare.gallery or bare.plots or bare.chosen or bare.people or bare.hashes)
+    assert not (bare.where or bare.control or bare.severity)
     run_job(write_report(cells, tmp_path / "bare.html", choice=ReportChoice(frozenset(CONTENTS))))
     assert "<h2>" not in (tmp_path / "bare.html").read_text(encoding="utf-8")
     with pytest.raises(InputError, match="no part poetry"):
@@ -88,6 +94,35 @@ def test_groups_have_numbers_and_a_verdict(cells: Project, tmp_path: Path) -> No
     run_job(write_report(cells, tmp_path / "r.html", choice=ReportChoice(by=("batch",), limits=limits)))
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert "contract 7" in page and "Counts and densities: batch B" in page
+
+
+def test_places_severities_and_frozen_charts_are_those_of_the_commands(cells: Project, tmp_path: Path) -> None:
+    found = run_job(process_control([cells], ["batch"], chart="u", phase_1=2))
+    freeze_limits(cells, found)
+    note_event(cells, found, "batch B", "new mill")
+    report = run_job(collect(cells))
+    (chart,) = report.control
+    drawn = run_job(process_control([cells], ["batch"], chart="u"))
+    assert chart.title == "u of all by batch" and [point.event for point in chart.points] == [None, "new mill"]
+    assert [value.value for value in chart.charts[0].points] == [one["value"] for one in drawn["charts"][0]["points"]]
+    assert "limits frozen by" in chart.remarks[0]
+    severe = sorted(severity_records(cells), key=lambda one: -one["severity"])
+    assert report.severity is not None and report.severity.of == len(severe)
+    assert [one.severity for one in report.severity.findings] == [one["severity"] for one in severe[:40]]
+    where = run_job(where_found(run_job(count_findings([cells]))))
+    assert report.where is not None and report.where.hotspots_of == len(where["hotspots"])
+    assert report.where.clustering == where["clustering"]["words"]
+    assert {spot.p_corrected for spot in report.where.hotspots} <= {spot["p_corrected"] for spot in where["hotspots"]}
+    run_job(write_report(cells, tmp_path / "r.html", choice=ReportChoice(language="de")))
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "new mill" in page and "Regelkarten" in page and "Grenzen festgelegt von" in page
+    assert "patterns of chance" not in page and "Schwere" in page
+
+
+def test_a_frozen_chart_that_cannot_be_drawn_says_why(cells: Project) -> None:
+    cells.standards.keep(CHART, "u of XYZ by batch", {"centre": 1.0, "spread": 1.0})
+    (chart,) = run_job(collect(cells)).control
+    assert not chart.points and "XYZ" in chart.remarks[0]
 
 
 def test_the_hash_is_that_of_what_counts(cells: Project) -> None:

@@ -91,6 +91,21 @@ def note_event(project: Project, found: Mapping[str, Any], group: str, text: str
         project.standards.remove(known.id)
 
 
+def chart_named(name: str) -> tuple[str, str, list[str]]:
+    """What frozen limits are of, by their name: the chart, the class, and the fields that make its points.
+
+    Raises
+    ------
+    InputError
+        When it is not the name of a chart.
+    """
+    chart, _, rest = name.partition(" of ")
+    of, _, by = rest.rpartition(" by ")
+    if not (chart and of and by):
+        raise InputError(f"“{name}” is not a control chart.")
+    return chart, of, by.split(", ")
+
+
 def _baseline(kept: Standard) -> Baseline:
     try:
         return Baseline(float(kept.data["centre"]), float(kept.data["spread"]))

@@ -43,6 +43,7 @@ from microscope_qc.workflows.results.plot_parts import COUNT, PlotChoice
 from microscope_qc.workflows.results.plots import make_plot
 from microscope_qc.workflows.results.report_models import models_of
 from microscope_qc.workflows.results.report_pictures import Pictures, PlaceInReport, worst_of_class
+from microscope_qc.workflows.results.report_where import chart_parts, severity_part, where_part
 from microscope_qc.workflows.results.statistics import slide_findings, slide_numbers
 from microscope_qc.workflows.scenes import kept
 
@@ -151,6 +152,7 @@ def collect(
         detailed = record.id in places.detailed
         mapped = _map(record, shown_of[record.id], occurring, taken.map) if detailed and "maps" in contents else None
         slides.append(_slide(project, record, known, as_uri(taken.thumbnail), mapped, detailed=detailed))
+    where = (yield from where_part(found)) if "where" in contents else None
     compared_to = compared(found.known, choice.by or [PROJECT], limits=choice.limits) if choice.limits else None
     return ReportDocument(
         language=choice.language,
@@ -172,6 +174,9 @@ def collect(
         models=models_of(project, {record.id: record for record in records}),
         verdicts=[] if compared_to is None else [_verdict(one) for one in compared_to["verdicts"]],
         plots=[part_of(plot) for plot in _plots(found) if plot.series] if "plots" in contents else [],
+        where=where,
+        control=list(chart_parts(project, found)) if "control" in contents else [],
+        severity=severity_part(project, slide_ids) if "severity" in contents else None,
         worst=list(places.worst_parts(pictures)),
         gallery=list(places.gallery_parts(pictures)),
         chosen=[pictures.finding(place) for place in places.chosen],
@@ -297,7 +302,7 @@ def _plots(found: CountedFindings) -> Iterator[Any]:
     yield totals if totals.series else make_plot(found, "totals", PlotChoice(weight=COUNT))
     if len(found.detectors) > 1:
         yield make_plot(found, "totals", PlotChoice(detectors=tuple(found.detectors[:2])))
-    for name in ("shares", "sizes", "dates", "outcomes"):
+    for name in ("shares", "sizes", "dates", "outcomes", "truth"):
         yield make_plot(found, name)
 
 
