@@ -19,7 +19,7 @@ def register(subparsers: Commands) -> None:
     embed = subparsers.add_parser(
         "embed",
         description="Look at slides once and keep what a network sees (its features), so that what is learned from "
-        "labels needs no pixels. They lie in your cache folder, which the variable MICROSCOPE_QC_CACHE_DIR moves, and "
+        "labels needs no pixels. They lie in your cache folder, which the variable MICROSCOPE_QC_CACHE moves, and "
         "take at most 20 GB or a tenth of the free disk; those that were used the longest ago go first. What was "
         "interrupted continues.",
     )

@@ -7,13 +7,13 @@ from pathlib import Path
 
 
 def cache_folder() -> Path:
-    """Folder of what can be made again; ``MICROSCOPE_QC_CACHE_DIR`` moves it.
+    """Folder of what can be made again; ``MICROSCOPE_QC_CACHE`` moves it.
 
     Where the settings were moved, it lies beside them.
     """
     from platformdirs import user_cache_path
 
-    chosen, settings = (os.environ.get(f"MICROSCOPE_QC_{name}_DIR") for name in ("CACHE", "CONFIG"))
+    chosen, settings = os.environ.get("MICROSCOPE_QC_CACHE"), os.environ.get("MICROSCOPE_QC_CONFIG_DIR")
     if chosen or settings:
         return Path(chosen) if chosen else Path(str(settings)) / "cache"
     return user_cache_path("microscope-qc", appauthor=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -60,6 +61,22 @@ class CancelToken:
         """Raise :class:`Cancelled` if the user has asked to stop."""
         if self._event.is_set():
             raise Cancelled
+
+
+class HoldOff:
+    """Work that can wait does so while the user needs the processor: asked for by one thread, heeded by others."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._until = clock, -math.inf
+
+    def ask(self, seconds: float) -> None:
+        """Ask for quiet, from now on for so long at least."""
+        self._until = max(self._until, self._clock() + seconds)
+
+    @property
+    def seconds_left(self) -> float:
+        """How long to wait; 0 when nobody has asked."""
+        return max(0.0, self._until - self._clock())
 
 
 def run_job(job: Job[T], on_progress: Callable[[Progress], None] | None = None, cancel: CancelToken | None = None) -> T:

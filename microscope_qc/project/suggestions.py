@@ -21,6 +21,7 @@ from microscope_qc.project.records import SlideRecord
 
 FOLDER = "suggestions"
 HOW_GOOD_NAME = "how_good.json"
+FORETOLD_NAME = "foretold.json"
 _LARGEST_BYTES = 16 << 20
 
 
@@ -141,6 +142,27 @@ def read_how_good(project: Path) -> tuple[list[str], str]:
         return [str(sentence) for sentence in document["sentences"]], str(document["made"])
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return [], ""
+
+
+def write_foretold(project: Path, foretold: Mapping[int, float | None]) -> None:
+    """Keep how surely each finding that was judged had been suggested before; None where nothing was suggested yet.
+
+    Raises
+    ------
+    WriteError
+        When it cannot be written; what was there stays.
+    """
+    rows = [[number, score if score is None else round(score, 4)] for number, score in foretold.items()]
+    atomic_write(project / FOLDER / FORETOLD_NAME, json.dumps({"findings": rows}))
+
+
+def read_foretold(project: Path) -> dict[int, float | None]:
+    """What was kept by :func:`write_foretold`, by the numbers of findings in their order; nothing if damaged."""
+    try:
+        rows = json.loads((project / FOLDER / FORETOLD_NAME).read_text(encoding="utf-8"))["findings"]
+        return {int(number): None if score is None else float(score) for number, score in rows}
+    except (OSError, ValueError, TypeError, KeyError, RecursionError, OverflowError):
+        return {}
 
 
 def _path(project: Path, slide_id: int) -> Path:

@@ -189,6 +189,10 @@ class Child(CommandChild):
         """Let it load the program and, once, a model: the next run then begins at once."""
         self._ask("get ready", None, model=model)
 
+    def hold_off(self, seconds: float) -> None:
+        """Have what can wait do so, from now on for so long."""
+        self._say({"hold off": seconds})
+
     def _ask(self, what: str, run_folder: Path | None, **details: Any) -> None:
         if not self.busy:  # nothing that was said before belongs to this job
             self.progress = {}

@@ -14,6 +14,8 @@ ROOM_BYTES = 3 << 30
 """Free memory without which no child is started before it is needed."""
 
 
+HOLD_OFF_S = 0.8
+"""So long what can wait does so after the user has moved the slide."""
 WISH_S = 2.0
 """So long a job that asked for the child and did not get it counts as waiting; it asks more often than that."""
 
@@ -49,7 +51,7 @@ class KeptChild:
         self._lock = threading.RLock()
         self._child: Child | None = None
         self._lent = self._closed = self._yielding = False
-        self._wish = -WISH_S
+        self._wish = self._told_at = -WISH_S
 
     @property
     def free(self) -> bool:
@@ -124,6 +126,16 @@ class KeptChild:
                 self.get_ready()
             elif not self.keep:
                 self.rest()
+
+    def hold_off(self) -> None:
+        """The user moves the slide: what can wait, which is computing features, does so. To be called again and again.
+
+        It does not wait for anything.
+        """
+        child, now = self._child, time.monotonic()
+        if child is not None and self._yielding and now - self._told_at > HOLD_OFF_S / 2:
+            self._told_at = now
+            child.hold_off(HOLD_OFF_S)
 
     def rest(self) -> None:
         """End the child unless a job has it; the next job starts another one."""

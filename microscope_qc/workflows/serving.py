@@ -1,11 +1,11 @@
 """The side of the child process: does jobs as they are named on stdin, one after another.
 
 Each line of stdin is a JSON object. ``{"do": "detect", "number": 3, "folder": ..., "first": ...}`` is a job, whose name
-is one of :data:`JOBS`; ``{"cancel": 3}`` stops it at its next step, or before it has begun. Of every job an answer is
-printed on stderr, after its progress: ``{"answer": 3, "state": "finished"}``, "stopped", or "failed" with ``kind`` and
-``message``. The process opens what a job names, closes it at the end of the job, and keeps program and model. It ends
-when stdin is closed, also in the middle of a job, and by itself when there was nothing to do for a while, or when
-others need the memory.
+is one of :data:`JOBS`; ``{"cancel": 3}`` stops it at its next step, or before it has begun; ``{"hold off": 0.5}`` has
+what can wait do so for half a second. Of every job an answer is printed on stderr, after its progress:
+``{"answer": 3, "state": "finished"}``, "stopped", or "failed" with ``kind`` and ``message``. The process opens what a
+job names, closes it at the end of the job, and keeps program and model. It ends when stdin is closed, also in the
+middle of a job, and by itself when there was nothing to do for a while, or when others need the memory.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from microscope_qc.core.errors import Cancelled, MicroscopeQCError
 from microscope_qc.core.geometry import Region
-from microscope_qc.core.jobs import CancelToken, Job, Progress, retold
+from microscope_qc.core.jobs import CancelToken, HoldOff, Job, Progress, retold
 
 if TYPE_CHECKING:
     from microscope_qc.ml.architectures.loading import TaskKeeper
@@ -46,6 +46,7 @@ class AtHand:
 
     models: TaskKeeper
     began: float | None = None
+    hold_off: HoldOff = field(default_factory=HoldOff)
 
 
 def _detect(asked: Mapping[str, Any], at_hand: AtHand) -> Job[object]:
@@ -71,13 +72,13 @@ def _train(asked: Mapping[str, Any], at_hand: AtHand) -> Job[object]:
 def _embed(asked: Mapping[str, Any], at_hand: AtHand) -> Job[object]:
     from microscope_qc.workflows.suggestions.asked import embed_as_asked
 
-    return embed_as_asked(Path(asked["project"]), int(asked["slide"]))
+    return embed_as_asked(Path(asked["project"]), int(asked["slide"]), hold_off=at_hand.hold_off)
 
 
 def _suggest(asked: Mapping[str, Any], at_hand: AtHand) -> Job[object]:
     from microscope_qc.workflows.suggestions.asked import suggest_as_asked
 
-    return suggest_as_asked(Path(asked["project"]), first=asked["first"])
+    return suggest_as_asked(Path(asked["project"]), first=asked["first"], hold_off=at_hand.hold_off)
 
 
 JOBS: dict[str, Callable[[Mapping[str, Any], AtHand], Job[object]]] = {
@@ -128,13 +129,14 @@ class Service:
         self._waiting: queue.Queue[_Asked | None] = queue.Queue()
         self._open: dict[int, _Asked] = {}
         self._ended = threading.Event()
+        self._hold_off = HoldOff()
 
     def serve(self) -> None:
         """Do jobs until there are no more."""
         from microscope_qc.ml.architectures.loading import TaskKeeper
 
         threading.Thread(target=self._listen, name="jobs", daemon=True).start()
-        at_hand, free_since = AtHand(TaskKeeper()), 0.0
+        at_hand, free_since = AtHand(TaskKeeper(), hold_off=self._hold_off), 0.0
         try:
             for asked in self._jobs():
                 at_hand.began = max(asked.came, free_since) if free_since else self._process_began
@@ -162,6 +164,9 @@ class Service:
             open_one = self._open.get(int(told["cancel"]))
             if open_one is not None:
                 open_one.token.cancel()
+            return
+        if "hold off" in told:
+            self._hold_off.ask(float(told["hold off"]))
             return
         asked = _Asked(int(told["number"]), told)
         self._open[asked.number] = asked

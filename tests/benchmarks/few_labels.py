@@ -23,8 +23,9 @@ from microscope_qc.ml.evaluation.detection import average_precision
 from microscope_qc.ml.features.classes import LinearClasses
 from microscope_qc.ml.features.embedding import embed
 from microscope_qc.ml.features.grid import FeatureGrid
-from microscope_qc.ml.features.learning import Lesson, learn_head
+from microscope_qc.ml.features.learning import learn_head
 from microscope_qc.ml.features.looks import looks_of
+from microscope_qc.ml.features.standing import Lesson
 from microscope_qc.ml.features.store import FeatureStore
 from microscope_qc.ml.features.suggesting import find_places
 from microscope_qc.ml.features.trunk import Trunk

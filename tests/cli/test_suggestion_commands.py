@@ -8,15 +8,13 @@ import pytest
 from disc_toys import write_discs
 
 from microscope_qc.core.boxes import make_rows
-from microscope_qc.ml.features import learning
 from microscope_qc.project import Project
 
 
 @pytest.fixture
 def labelled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Ten discs are drawn."""
-    monkeypatch.setenv("MICROSCOPE_QC_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setattr(learning.learn_head, "__kwdefaults__", {"seed": 0, "steps": 40})
+    monkeypatch.setenv("MICROSCOPE_QC_CACHE", str(tmp_path / "cache"))
     drawn = write_discs(tmp_path / "S.png")
     with Project.create(tmp_path / "p.mqc", slides=[tmp_path / "S.png"]) as made:
         y0, x0, y1, x1 = drawn.boxes[:10].T
@@ -38,7 +36,6 @@ def test_features_then_suggestions_that_may_be_kept(labelled: Path, told, refuse
 
 
 def test_how_good_it_is(labelled: Path, told, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(learning.learn_head, "__kwdefaults__", {"seed": 0, "steps": 3})
     told("embed", labelled)
     good = told("learn", labelled)
     assert (good["labels"], good["left_out"], good["judged"]) == (10, 10, 0)

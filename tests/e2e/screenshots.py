@@ -46,7 +46,7 @@ def main() -> int:
     args.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="cross-sections-") as folder:
         os.environ["MICROSCOPE_QC_CONFIG_DIR"] = str(Path(folder) / "config")
-        os.environ["MICROSCOPE_QC_CACHE_DIR"] = str(Path(folder) / "cache")
+        os.environ["MICROSCOPE_QC_CACHE"] = str(Path(folder) / "cache")
         os.environ["LOGNAME"] = "anna"  # whoever declares an area is named in the picture
         project = args.project or _demo(args.demo or Path(folder) / "demo")
         copy = Path(folder) / "Cell 45" / "Cell 45.mqc"  # judging must not change the project that was given

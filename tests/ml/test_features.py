@@ -14,8 +14,8 @@ from tile_toys import ToyMosaic, halves
 
 from microscope_qc.core.errors import InputError, ProjectError
 from microscope_qc.core.geometry import Region
-from microscope_qc.core.jobs import run_job
-from microscope_qc.ml.features.embedding import embed
+from microscope_qc.core.jobs import HoldOff, run_job
+from microscope_qc.ml.features.embedding import WAITING, embed
 from microscope_qc.ml.features.grid import CHANNELS, COARSE, FINE, FeatureGrid
 from microscope_qc.ml.features.room import make_room
 from microscope_qc.ml.features.store import CARD_NAME
@@ -94,6 +94,31 @@ def test_a_stopped_one_keeps_what_it_has_and_lets_the_next_one_in(tmp_path: Path
     steps = list(embed(mosaic, store, trunk()))
     assert store.complete and steps[1].done > 0 and steps[-1].fraction == pytest.approx(1)
     assert [step.done for step in steps] == sorted(step.done for step in steps)
+
+
+def test_it_waits_in_the_middle_of_a_tile_while_it_is_asked_to(tmp_path: Path) -> None:
+    mosaic, clock = ToyMosaic(blurred()), [0.0]
+    store, hold_off = store_in(tmp_path, mosaic), HoldOff(lambda: clock[0])
+    hold_off.ask(1000.0)
+    job = embed(mosaic, store, trunk(), hold_off=hold_off)
+    steps = [next(job) for _ in range(6)]
+    assert [step.done for step in steps[1:]] == [0] * 5 and {step.note for step in steps[1:]} == {WAITING}
+    assert not list(store.folder.glob("16_*"))
+    job.close()  # though the wait is long
+
+    class AskedOnce(HoldOff):
+        """Asked in the middle of the first tile, for one look."""
+
+        looks = 0
+
+        @property
+        def seconds_left(self) -> float:
+            self.looks += 1
+            return 0.01 if 3 <= self.looks < 6 else 0.0
+
+    once = AskedOnce()
+    run_job(embed(mosaic, store, trunk(), hold_off=once))
+    assert store.complete and once.looks > 100, "it looks between the layers"
 
 
 def test_damaged_and_foreign_chunks_are_made_again(tmp_path: Path) -> None:

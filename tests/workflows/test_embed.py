@@ -24,7 +24,7 @@ from microscope_qc.workflows.suggestions.stores import store_of
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("MICROSCOPE_QC_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("MICROSCOPE_QC_CACHE", str(tmp_path / "cache"))
     for number in (1, 2):
         cv2.imwrite(str(tmp_path / f"S{number}.png"), blurred((160, 200), seed=number))
     with Project.create(tmp_path / "p.mqc", slides=[tmp_path / "S1.png", tmp_path / "S2.png"]) as made:

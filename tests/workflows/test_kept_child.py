@@ -145,6 +145,26 @@ def test_it_is_lent_to_one_at_a_time_and_a_detection_goes_before_a_training(
     assert kept.take_unless_wanted() is child
 
 
+def test_it_is_told_to_wait_while_the_slide_is_moved_though_not_for_a_detection(
+    kept: KeptChild, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[float] = []
+    monkeypatch.setattr(Child, "hold_off", lambda _, seconds: told.append(seconds))
+    kept.hold_off()
+    detecting = kept.take()
+    kept.hold_off()
+    assert not told
+    kept.put_back(detecting)
+    learning = kept.take_unless_wanted()
+    kept.hold_off()
+    kept.hold_off()
+    assert told == [kept_child.HOLD_OFF_S], "once in a while is enough"
+    time.sleep(0.6 * kept_child.HOLD_OFF_S)
+    kept.hold_off()
+    assert len(told) == 2
+    kept.put_back(learning)
+
+
 def test_one_that_is_not_kept_ends_with_its_job(kept: KeptChild) -> None:
     kept.keep = False
     kept.get_ready()

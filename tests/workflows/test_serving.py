@@ -125,6 +125,25 @@ def test_a_job_is_cancelled_while_it_runs_or_before_it_has_begun(told: Told, ste
     thread.join(60)
 
 
+def test_what_can_wait_is_told_to(told: Told, steps: Steps, monkeypatch: pytest.MonkeyPatch) -> None:
+    left: list[float] = []
+
+    def look(asked: Any, at_hand: AtHand) -> Job[None]:
+        left.append(at_hand.hold_off.seconds_left)
+        yield Progress(1, 1)
+
+    monkeypatch.setattr(serving, "JOBS", {"look": look})
+    told.tell(number=1, do="look")
+    thread = in_thread(told.service())
+    assert told.answer() == {"answer": 1, "state": "finished"}
+    told.tell(**{"hold off": 500})
+    told.tell(number=2, do="look")
+    assert told.answer() == {"answer": 2, "state": "finished"}
+    told.close()
+    thread.join(60)
+    assert left[0] == 0 and 400 < left[1] <= 500
+
+
 def test_the_end_of_stdin_ends_a_job_and_the_process(told: Told, steps: Steps) -> None:
     told.tell(number=1, do="step")
     told.tell(number=2, do="step")

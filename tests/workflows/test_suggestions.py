@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +14,15 @@ from microscope_qc.core.boxes import ReviewState, coordinates, make_rows
 from microscope_qc.core.errors import InputError, ModelError
 from microscope_qc.core.jobs import run_job
 from microscope_qc.core.matching import match_by_overlap
-from microscope_qc.ml.features import learning
 from microscope_qc.project import Project
 from microscope_qc.project.suggestions import SuggestionSet, read_how_good, read_suggestions, write_suggestions
 from microscope_qc.workflows.exchange.export import export_boxes
 from microscope_qc.workflows.results.statistics import project_statistics
 from microscope_qc.workflows.suggestions.alike import alike_in, find_alike, same_for
 from microscope_qc.workflows.suggestions.asked import suggest_as_asked
-from microscope_qc.workflows.suggestions.checking import check_project
+from microscope_qc.workflows.suggestions.checking import HowGood, Recovered, check_project
 from microscope_qc.workflows.suggestions.embedding import embed_project
+from microscope_qc.workflows.suggestions.foretold import Foretold, foretold_by_rounds, replace_suggestions
 from microscope_qc.workflows.suggestions.judging import accept, open_suggestions, reject
 from microscope_qc.workflows.suggestions.keeping import keep, keep_as_detection
 from microscope_qc.workflows.suggestions.labels import digest_of, known_slides
@@ -40,8 +41,7 @@ def drawn(tmp_path: Path) -> Discs:
 @pytest.fixture
 def project(tmp_path: Path, drawn: Discs, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
     """Half of the discs are drawn, and some squares."""
-    monkeypatch.setenv("MICROSCOPE_QC_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setattr(learning.learn_head, "__kwdefaults__", {"seed": 0, "steps": 60})
+    monkeypatch.setenv("MICROSCOPE_QC_CACHE", str(tmp_path / "cache"))
     with Project.create(tmp_path / "p.mqc", slides=[tmp_path / "S.png"]) as made:
         label(made, drawn, LABELS)
         yield made
@@ -151,17 +151,50 @@ def test_how_good_it_is_is_said_in_words(project: Project, drawn: Discs) -> None
     codes = {defect.id: defect.code for defect in project.classes}
     assert good.recovered.of == good.labels == LABELS + LABELS // 3
     assert good.recovered.found > 0.5 * good.labels and good.recovered.right_class > 0.7 * good.recovered.found
-    again, by_class, judged = good.sentences(codes)[0], good.sentences(codes)[2], good.sentences(codes)[1]
+    again, foreseen, judged, by_class = good.sentences(codes)[:4]
+    assert foreseen == "0 defects labelled since the first round: too few to say what it foresees."
     assert again.startswith(f"Of {good.labels} labels left out in turn it found {good.recovered.found} again (")
     assert " of " in by_class and by_class.startswith("By class: ")
     assert judged == "0 suggestions judged: too few to say how many are right."
     document = good.document(codes)
     low, high = document["recall"]["interval"]
-    assert low < document["recall"]["value"] < high and document["precision"] is None
+    assert 0 < low < document["recall"]["value"] <= high <= 1 and document["precision"] is None
+
+
+def test_each_judgement_is_scored_against_the_round_before_it(project: Project) -> None:
+    slide = project.slides[0]
+
+    def next_round() -> Foretold:
+        replace_suggestions(project, known_slides(project)[0], two(project))
+        return foretold_by_rounds(project, known_slides(project))
+
+    assert next_round() == Foretold(), "nothing was suggested before the labels were drawn"
+    accept(project, slide.id, two(project).only([0]))
+    reject(project, slide.id, two(project).only([1]))
+    project.boxes.add(slide.id, make_rows(1, class_id=project.classes[0].id, y0=20, x0=2, y1=30, x1=12))
+    assert next_round() == next_round() == Foretold(defects=2, found=1, wrong=1)
+    project.history.undo()
+    assert next_round() == Foretold(defects=1, found=1, wrong=1), "what was taken back does not count"
+    faint = replace(two(project), scores=np.array([0.2, 0.1]))
+    for boxes in ([40, 40, 50, 50], [40, 60, 50, 70]):
+        write_suggestions(project.path, slide, replace(faint, boxes=np.array([boxes, boxes], float)))
+        y0, x0, y1, x1 = boxes
+        project.boxes.add(slide.id, make_rows(1, class_id=project.classes[0].id, y0=y0, x0=x0, y1=y1, x1=x1))
+        next_round()
+    known = known_slides(project)
+    assert foretold_by_rounds(project, known) == Foretold(defects=3, found=1, wrong=1), "it was not sure of them"
+    assert foretold_by_rounds(project, known, last=2) == Foretold(defects=2, found=0, wrong=0)
+    good = HowGood(20, Recovered(), 2, 1, foretold=Foretold(defects=10, found=7, wrong=1))
+    assert good.sentences({})[1].startswith(
+        "Of the last 10 defects that were labelled the round before had suggested 7 (70"
+    )
+    assert good.document({})["foretold"]["recall"]["value"] == pytest.approx(0.7)
+    (project.path / "suggestions" / "foretold.json").write_text("{")
+    assert foretold_by_rounds(project, known) == Foretold()
 
 
 def test_of_few_labels_nothing_is_said(tmp_path: Path, drawn: Discs, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MICROSCOPE_QC_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("MICROSCOPE_QC_CACHE", str(tmp_path / "cache"))
     with Project.create(tmp_path / "few.mqc", slides=[tmp_path / "S.png"]) as project:
         label(project, drawn, 3)
         good = run_job(check_project(project))
@@ -172,7 +205,6 @@ def test_of_few_labels_nothing_is_said(tmp_path: Path, drawn: Discs, monkeypatch
 def test_what_is_asked_of_the_child_brings_everything_up_to_date(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(learning.learn_head, "__kwdefaults__", {"seed": 0, "steps": 4})
     run_job(suggest_as_asked(project.path, first=1))
     slide = project.slides[0]
     found = read_suggestions(project.path, slide)
@@ -191,7 +223,7 @@ def test_what_is_asked_of_the_child_brings_everything_up_to_date(
 
 
 def test_without_labels_only_the_features_are_made_ready(tmp_path: Path, drawn: Discs, monkeypatch) -> None:
-    monkeypatch.setenv("MICROSCOPE_QC_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("MICROSCOPE_QC_CACHE", str(tmp_path / "cache"))
     with Project.create(tmp_path / "new.mqc", slides=[tmp_path / "S.png"]) as project:
         run_job(suggest_as_asked(project.path, first=1))
         assert read_suggestions(project.path, project.slides[0]) is None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
 import time
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 import torch
 
+from microscope_qc.core.cache_folder import cache_folder
 from microscope_qc.core.files import WriteError, atomic_write
 from microscope_qc.ml.devices import is_out_of_memory
 from microscope_qc.ml.engine.streams import as_one_stream, stream_count
@@ -27,12 +27,8 @@ FEW_TILES, FEW_BATCH = 24, 4
 
 
 def cache_file() -> Path:
-    """File with the measured batch sizes; the variable MICROSCOPE_QC_CACHE sets another folder."""
-    from platformdirs import user_cache_path
-
-    chosen = os.environ.get("MICROSCOPE_QC_CACHE")
-    folder = Path(chosen) if chosen else user_cache_path("microscope-qc", appauthor=False)
-    return folder / "batch_sizes.json"
+    """File with the measured batch sizes."""
+    return cache_folder() / "batch_sizes.json"
 
 
 def batch_size(task: Task, shape: Size, *, tiles: int) -> int:

@@ -12,13 +12,14 @@ import torch
 
 from microscope_qc.core.errors import Cancelled
 from microscope_qc.core.geometry import Region
-from microscope_qc.core.jobs import Job, Progress
+from microscope_qc.core.jobs import HoldOff, Job, Progress
 from microscope_qc.ml.engine.engine import one_image_thread
 from microscope_qc.ml.engine.streams import stream_count
 from microscope_qc.ml.features.grid import COARSE, FINE, Place
 from microscope_qc.ml.features.reading import read_cells
 from microscope_qc.ml.features.store import FeatureStore
 from microscope_qc.ml.features.trunk import COARSE_HALO, HALO, Trunk
+from microscope_qc.ml.heap import give_back_freed_memory, keep_freed_memory
 
 if TYPE_CHECKING:
     from microscope_qc.slides.base import Mosaic
@@ -28,10 +29,16 @@ _TILE_BYTES = 1_600_000_000
 _FINE_SHARE = 0.8
 """Work of the fine map of a chunk, as a share of that of both."""
 _LOOK_S = 0.2
+WAITING = "waiting while the slide is moved"
 
 
-def embed(mosaic: Mosaic, store: FeatureStore, trunk: Trunk) -> Job[int]:
+def embed(mosaic: Mosaic, store: FeatureStore, trunk: Trunk, *, hold_off: HoldOff | None = None) -> Job[int]:
     """Compute what a store does not hold yet; return the number of parts of the slide that cannot be read.
+
+    Parameters
+    ----------
+    hold_off
+        It waits, between the layers of the network, as long as this asks for it.
 
     Raises
     ------
@@ -41,24 +48,29 @@ def embed(mosaic: Mosaic, store: FeatureStore, trunk: Trunk) -> Job[int]:
         When the disk is full.
     """
     store.begin()
+    if trunk.device.type == "cpu":
+        keep_freed_memory()  # returned, it came back as pages cleared one by one: a third of the processor time
     try:
-        work, places = _Work(mosaic, store, trunk), store.grid.places
+        work, places = _Work(mosaic, store, trunk, hold_off or HoldOff()), store.grid.places
         yield Progress(0, len(places), "tiles", "looking at what is there")
         with one_image_thread():
             for stride, make, share in ((FINE, work.fine, _FINE_SHARE), (COARSE, work.coarse, 1 - _FINE_SHARE)):
                 missing = [place for place in places if not store.is_whole(place, stride)]
                 before = len(places) * (share if stride == FINE else 1) - len(missing) * share
                 for done in work.over(missing, make):
-                    yield Progress(before + done * share, len(places), "tiles")
+                    note = WAITING if work.hold_off.seconds_left else ""
+                    yield Progress(before + done * share, len(places), "tiles", note)
     finally:
         store.end()
+        give_back_freed_memory()
     return store.unread
 
 
 class _Work:
     """What is done for each chunk, in any thread."""
 
-    def __init__(self, mosaic: Mosaic, store: FeatureStore, trunk: Trunk) -> None:
+    def __init__(self, mosaic: Mosaic, store: FeatureStore, trunk: Trunk, hold_off: HoldOff) -> None:
+        self.hold_off = hold_off
         self._mosaic, self._store, self._trunk = mosaic, store, trunk
         self._ended = threading.Event()
         self._shares: dict[Place, float] = {}
@@ -75,12 +87,15 @@ class _Work:
         """Store the map of stride 32 of a chunk, from those of stride 16 around it."""
         grid = self._store.grid
         seen = grid.cells(place).grow(COARSE_HALO).clip(grid.shape)
-        features = self._trunk.coarse(self._store.window(seen, FINE))
+        features = self._trunk.coarse(self._store.window(seen, FINE), step=lambda share: self._note(place, share))
         own, start = grid.cells(place, COARSE), Region(seen.y0 // 2, seen.x0 // 2, 0, 0)
         self._store.write(place, COARSE, features[_within(own, start)])
 
     def _note(self, place: Place, share: float) -> None:
         self._shares[place] = share
+        while wait_s := self.hold_off.seconds_left:
+            if self._ended.wait(wait_s):
+                break
         if self._ended.is_set():
             raise Cancelled
 

@@ -1,277 +1,250 @@
-"""Trains the head on what is labelled on slides: seconds on a processor, since the features are there already."""
+"""Learns from what is labelled on slides: seconds on a processor, since the features are there already.
+
+The evidence is linear in the features of a cell, after they were turned and scaled so that over the slide they have
+unit covariance: the labels say in which direction from everything else defects lie, the slide itself how everything
+else varies. With a strong penalty that is nearly Fisher's discriminant; a covariance of everything against a handful of
+examples is the way of Hariharan, Malik and Ramanan, "Discriminative Decorrelation for Clustering and Classification"
+(ECCV 2012).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from microscope_qc.core.arrays import Flags, Floats
+from microscope_qc.core.arrays import Flags, Floats, Ints
 from microscope_qc.core.errors import ModelError
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import Job, Progress
-from microscope_qc.core.matching import areas, intersections
-from microscope_qc.ml.architectures.dense.targets import BoxTarget
-from microscope_qc.ml.architectures.one_stage.loss import assign
-from microscope_qc.ml.features.grid import COARSE, FINE
-from microscope_qc.ml.features.head import ALIGNED, SuggestionHead, boxes_of, places
-from microscope_qc.ml.features.store import FeatureStore
-from microscope_qc.ml.quick_torchvision import torchvision
+from microscope_qc.ml.features.cells import features_of_cells
+from microscope_qc.ml.features.extent import CORE, CellLooks, Extents
+from microscope_qc.ml.features.grid import FINE
+from microscope_qc.ml.features.head import SuggestionHead
+from microscope_qc.ml.features.standing import BACKGROUND, REJECTED, Lesson, away_from_middle, standing
 
-STEPS = 200
-SIDE = 17
-"""Cells of stride 16 along the side of a window that is learned from."""
-WINDOWS = 16
-_NEAR_LABELS, _AT_REJECTED = 0.75, 0.1
-"""Shares of the windows that show a label, and that show something rejected; the rest may lie anywhere."""
-_RATE, _DECAY = 5e-3, 1e-2
-_UNLABELLED = 0.3
-"""Weight of area where nobody has looked: it is probably background."""
-_REJECTED = 2.0
-_DOUBTED = 0.35
-"""Unlabelled places that the model takes for something, so surely, do not count once it has learned a little."""
-_BELIEVED_FROM = 0.4
-"""Share of the steps after which that holds."""
-_AROUND_PX = 48.0
-"""What is so near a label was looked at: it counts fully."""
-_CUT = 0.5
-"""Less of a box within a window is no box to be found there."""
-_BOX_WEIGHT = 2.0
-_NEGATIVE_SHARE = 0.75
-_SAMPLE = 4000
+BACKGROUND_CELLS = 30_000
+"""Cells from anywhere that stand for the background."""
+BLOCK = 8
+"""Cells along the side of a block that is looked at."""
+_COMPLETE_WEIGHT = 3.0
+"""Weight of background where everything is labelled; elsewhere a defect may lie, which is rare."""
+_MOST_DOUBTED = 0.05
+"""Share of the background that may be left out because it looks like defects that nobody has labelled."""
+_PENALTY = 5.0
+_SHRINKAGE = 0.05
+"""Share of the mean variance that is added to each: directions in which nothing varies say nothing."""
+_STEPS = 25
+_FOLDS = 5
+_NEAR_CELLS = 0.6
+_LEAST_SPREAD = 0.25
+"""Of the evidence of labels, as a share of that over the slide: scores of a few labels that agree are not steps."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lesson:
-    """What is known of a slide; boxes (n, 4) are y0, x0, y1, x1 in full-resolution pixels.
-
-    Attributes
-    ----------
-    boxes
-        Defects that a user drew or confirmed.
-    rejected
-        What a user said is none.
-    unknown
-        What was found, but not judged: neither.
-    complete
-        Cells of stride 16 (rows, columns) where everything is labelled; None where that is nowhere.
-    """
-
-    store: FeatureStore
-    boxes: Floats
-    rejected: Floats = field(default_factory=lambda: np.zeros((0, 4)))
-    unknown: Floats = field(default_factory=lambda: np.zeros((0, 4)))
-    complete: Flags | None = None
-
-
-def learn_head(lessons: Sequence[Lesson], *, seed: int = 0, steps: int = STEPS) -> Job[SuggestionHead]:
-    """Train a head on all that is labelled.
+def learn_head(lessons: Sequence[Lesson], *, seed: int = 0) -> Job[SuggestionHead]:
+    """Learn from all that is labelled.
 
     Raises
     ------
     ModelError
         When nothing is.
     """
-    if not any(len(lesson.boxes) for lesson in lessons):
+    count = sum(len(lesson.boxes) for lesson in lessons)
+    if not count:
         raise ModelError("Nothing is labelled yet.", hint="Draw or confirm a defect.")
-    torch.manual_seed(seed)
-    head, windows = SuggestionHead(), Windows(lessons, seed=seed)
-    head.know(*windows.sample())
-    optimiser = torch.optim.AdamW(head.parameters(), lr=_RATE, weight_decay=_DECAY)
-    rate = torch.optim.lr_scheduler.OneCycleLR(optimiser, _RATE, total_steps=steps, pct_start=0.15)
-    around = places(SIDE, SIDE)
-    for step in range(steps):
-        drawn = windows.draw(WINDOWS)
-        logits, distances = head(drawn.fine, drawn.coarse)
-        believed = step >= _BELIEVED_FROM * steps
-        loss = suggestion_loss(logits, boxes_of(distances, around), around, drawn.targets, doubt=believed)
-        optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(head.parameters(), 5.0)
-        optimiser.step()
-        rate.step()
-        yield Progress(step + 1, steps, "steps", "learning")
-    return head.eval()
+    rng = np.random.default_rng(seed)
+    steps, sizes = len(lessons) + _FOLDS + 1, [float(np.prod(lesson.store.grid.shape)) for lesson in lessons]
+    parts = []
+    for number, (lesson, size) in enumerate(zip(lessons, sizes, strict=True)):
+        yield Progress(number, steps, "steps", "learning")
+        parts.append(_cells_of(lesson, BACKGROUND_CELLS * size / sum(sizes), rng))
+    cells, rejected = _Cells.of_slides(parts, lessons), sum(len(lesson.rejected) for lesson in lessons)
+    # of labels too, as of defects that nobody has labelled: otherwise those would be less unusual
+    scaling = _Scaling.of(cells.features)
+    rows = torch.from_numpy(scaling.apply(cells.features))
+    weights, bias = _discriminant(rows, cells.of, cells, rejected=rejected)
+    held_out = np.full(count, np.nan)
+    folds = rng.permutation(count) % min(_FOLDS, count)
+    for fold in range(folds.max() + 1 if count > 1 else 0):
+        yield Progress(len(lessons) + fold, steps, "steps", "learning")
+        mine = np.isin(cells.of, np.flatnonzero(folds == fold))
+        # as a defect that nobody has labelled
+        of, unknown = np.where(mine, BACKGROUND, cells.of), replace(cells, near=cells.near & ~mine)
+        without, shift = _discriminant(rows, of, unknown, rejected=rejected)
+        told = (rows[torch.from_numpy(mine)] @ without + shift).numpy()
+        for label in np.unique(cells.of[mine]):
+            held_out[label] = told[cells.of[mine] == label].max()
+    yield Progress(steps - 1, steps, "steps", "learning")
+    evidence = (rows @ weights + bias).numpy()
+    own, background = evidence[cells.of >= 0], evidence[cells.of == BACKGROUND]
+    half, slope = _scale(held_out, own, background)
+    turned = scaling.turned_back(weights.numpy())
+    return SuggestionHead(
+        turned, float(bias - scaling.mean @ turned), half, slope, max(float(background.std()), 1e-6),
+        _extents(lessons, scaling, rng),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
-class WindowTarget:
-    """What is known of a window: its defects, and where which background counts, all x0, y0, x1, y1 in its pixels."""
+class _Cells:
+    """Cells that are learned from: features (n, 432), what they are, and what is near and complete (n,).
 
-    defects: BoxTarget
-    near: Tensor
-    rejected: Tensor
-    complete: Tensor | None
+    See :class:`Standing`.
+    """
 
-    def weights(self, around: Tensor) -> tuple[Tensor, Tensor]:
-        """How much each place (N, 3) counts as background, and whether it is known to be."""
-        points = around[:, :2]
-        known = _inside(points, self.near)
-        if self.complete is not None:
-            y, x = (points[:, [1, 0]] // FINE).long().T
-            known |= self.complete[y, x]
-        no = _inside(points, self.rejected)
-        weight = torch.where(known, 1.0, _UNLABELLED)
-        weight = torch.where(no, _REJECTED, weight)
-        return torch.where(self.defects.ignores(points) & ~no, 0.0, weight), known | no
+    features: Floats
+    of: Ints
+    near: Flags
+    complete: Flags
+
+    @property
+    def looked_at(self) -> Flags:
+        """Where somebody would have labelled a defect: (n,)."""
+        return self.near | self.complete
+
+    @classmethod
+    def of_slides(cls, parts: Sequence[_Cells], lessons: Sequence[Lesson]) -> _Cells:
+        """Those of all slides, their labels numbered on from slide to slide."""
+        first = np.cumsum([0, *(len(lesson.boxes) for lesson in lessons)])
+        of = [np.where(part.of >= 0, part.of + start, part.of) for part, start in zip(parts, first, strict=False)]
+        features, near, complete = (
+            np.concatenate([getattr(part, name) for part in parts]) for name in ("features", "near", "complete")
+        )
+        return cls(features, np.concatenate(of), near, complete)
 
 
-def _inside(points: Tensor, boxes: Tensor) -> Tensor:
-    inside = (points[:, None] > boxes[None, :, :2]) & (points[:, None] < boxes[None, :, 2:])
-    return inside.all(2).any(1)
+def _cells_of(lesson: Lesson, count: float, rng: np.random.Generator) -> _Cells:
+    """Cells of labels and of what was rejected with those beside them, and about ``count`` cells from anywhere."""
+    shape = lesson.store.grid.shape
+    rows, columns = (-(-side // BLOCK) for side in shape)
+    anywhere, near = np.zeros((rows, columns), bool), np.zeros((rows, columns), bool)
+    anywhere.flat[rng.permutation(rows * columns)[: max(1, round(count / BLOCK**2))]] = True
+    for box in lesson.store.grid.from_slide(np.concatenate([lesson.boxes, lesson.rejected]), stride=FINE):
+        y0, x0, y1, x1 = (int(side // BLOCK) for side in box + np.array([-1, -1, 1, 1]))
+        near[max(min(y0, rows - 1), 0) : y1 + 1, max(min(x0, columns - 1), 0) : x1 + 1] = True
+    features, stand = [], []
+    for y, x in zip(*np.nonzero(anywhere | near), strict=True):
+        block = Region(y * BLOCK, x * BLOCK, (y + 1) * BLOCK, (x + 1) * BLOCK).clip(shape)
+        stands = standing(lesson, block)
+        background = (stands.of == BACKGROUND) & (stands.near | bool(anywhere[y, x]))
+        wanted = (stands.of >= 0) | (stands.of == REJECTED) | background
+        features.append(features_of_cells(lesson.store, block)[wanted])
+        stand.append((stands.of[wanted], stands.near[wanted], stands.complete[wanted]))
+    of, beside, complete = (np.concatenate(values) for values in zip(*stand, strict=True))
+    return _Cells(np.concatenate(features), of, beside, complete)
 
 
-def suggestion_loss(
-    logits: Tensor, boxes: Tensor, around: Tensor, targets: Sequence[WindowTarget], *, doubt: bool
-) -> Tensor:
-    """As that of the one-stage detector, with weights of what is background for sure and of what probably is.
+@dataclass(frozen=True, slots=True)
+class _Scaling:
+    """Features less their mean, divided by their spread, turned by ``axes`` (432, 432): of unit covariance."""
+
+    mean: Floats
+    spread: Floats
+    axes: Floats
+
+    @classmethod
+    def of(cls, features: Floats) -> _Scaling:
+        """That of some features (n, 432)."""
+        mean = features.mean(axis=0)
+        spread = np.maximum(features.std(axis=0), 1e-3)
+        scaled = (features - mean) / spread
+        variances, axes = np.linalg.eigh(scaled.T @ scaled / len(scaled))
+        return cls(mean, spread, axes / np.sqrt(np.maximum(variances, 0) + _SHRINKAGE * variances.mean()))
+
+    def apply(self, features: Floats) -> Floats:
+        """Scale features (n, 432)."""
+        scaled: Floats = ((features - self.mean) / self.spread @ self.axes).astype(np.float32)
+        return scaled
+
+    def turned_back(self, weights: Floats) -> Floats:
+        """Weights (432,) for features as they are."""
+        turned: Floats = (self.axes @ weights / self.spread).astype(np.float32)
+        return turned
+
+
+def _discriminant(rows: Tensor, of: Ints, cells: _Cells, *, rejected: int) -> tuple[Tensor, Tensor]:
+    """Weights (432,) and bias of logistic regression; each label counts alike, and as much as all background.
+
+    It is fitted twice: what looks more like a label than like the background, where nobody has looked, is not trained
+    on as background the second time.
 
     Parameters
     ----------
-    logits : Tensor, (B, N)
-    boxes : Tensor, (B, N, 4)
-        x0, y0, x1, y1 in pixels of the window.
-    around : Tensor, (N, 3)
-    doubt
-        Leave out places where the model finds something of which nobody has said that it is nothing.
+    of : (n,)
+        What the cells are.
+    rejected
+        Number of places that were rejected: each counts as a label does, and all together as the labels at most.
     """
-    scores = logits.detach().sigmoid()
-    wanted, counted = torch.zeros_like(scores), torch.ones_like(scores)
-    found, truth, weight = [], [], []
-    for number, target in enumerate(targets):
-        owner, score = assign(scores[number, :, None], boxes[number].detach(), around, target.defects)
-        mine = torch.nonzero(owner >= 0).flatten()
-        counts, known = target.weights(around)
-        if doubt:
-            counts = torch.where(~known & (scores[number] > _DOUBTED), 0.0, counts)
-        counts[mine] = 1.0
-        wanted[number, mine], counted[number] = score[mine], counts
-        found.append(boxes[number, mine])
-        truth.append(target.defects.boxes[owner[mine]])
-        weight.append(score[mine])
-    each, total = torch.cat(weight), torch.cat(weight).sum().clamp(min=1)
-    share = torch.where(wanted > 0, wanted, _NEGATIVE_SHARE * scores.square()) * counted
-    there = functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none") * share
-    miss = torchvision.ops.generalized_box_iou_loss(torch.cat(found), torch.cat(truth))
-    loss: Tensor = (there.sum() + _BOX_WEIGHT * (miss * each).sum()) / total
-    return loss
+    weight = _weights(of, cells.complete, rejected)
+    first = _regression(rows, of >= 0, weight)
+    evidence = (rows @ first[0] + first[1]).numpy()
+    background, labels = evidence[of == BACKGROUND], evidence[of >= 0]
+    limit = max((background.mean() + labels.mean()) / 2, np.quantile(background, 1 - _MOST_DOUBTED))
+    doubted = (of == BACKGROUND) & ~cells.looked_at & (evidence > limit)
+    return _regression(rows, of >= 0, np.where(doubted, 0.0, weight))
 
 
-@dataclass(frozen=True, slots=True)
-class DrawnWindows:
-    """Windows of both maps (B, rows, columns, channels), and what is known of each."""
+def _regression(rows: Tensor, positive: Flags, weight: Floats) -> tuple[Tensor, Tensor]:
+    share, wanted = (torch.from_numpy(values.astype(np.float32)) for values in (weight, positive))
+    values = torch.zeros(rows.shape[1] + 1, requires_grad=True)
+    optimiser = torch.optim.LBFGS([values], max_iter=_STEPS, line_search_fn="strong_wolfe")
 
-    fine: Tensor
-    coarse: Tensor
-    targets: list[WindowTarget]
+    def loss() -> Tensor:
+        optimiser.zero_grad()
+        wrong = functional.binary_cross_entropy_with_logits(rows @ values[:-1] + values[-1], wanted, reduction="none")
+        whole: Tensor = (wrong * share).sum() + _PENALTY * values[:-1].square().sum()
+        whole.backward()
+        return whole
 
-
-class Windows:
-    """Draws windows to learn from."""
-
-    def __init__(self, lessons: Sequence[Lesson], *, seed: int) -> None:
-        self._lessons = lessons
-        self._rng = np.random.default_rng(seed)
-        self._labels = [
-            (n, box) for n, lesson in enumerate(lessons) for box in lesson.store.grid.from_slide(lesson.boxes)
-        ]
-        self._rejected = [
-            (n, box) for n, lesson in enumerate(lessons) for box in lesson.store.grid.from_slide(lesson.rejected)
-        ]
-        sizes = np.array([np.prod(lesson.store.grid.shape) for lesson in lessons], float)
-        self._shares = sizes / sizes.sum()
-
-    def sample(self) -> tuple[Tensor, Tensor]:
-        """Features (n, channels) of both maps from anywhere."""
-        drawn = [self._anywhere() for _ in range(-(-_SAMPLE // SIDE**2))]
-        maps = (
-            [self._lessons[n].store.window(cells if stride == FINE else _halved(cells), stride) for n, cells in drawn]
-            for stride in (FINE, COARSE)
-        )
-        fine, coarse = (torch.from_numpy(np.concatenate([m.reshape(-1, m.shape[-1]) for m in of])) for of in maps)
-        return fine.float(), coarse.float()
-
-    def draw(self, count: int) -> DrawnWindows:
-        """So many windows, turned over at random."""
-        maps: dict[int, list[np.ndarray]] = {FINE: [], COARSE: []}
-        targets = []
-        for number in range(count):
-            lesson, cells = self._place(number / count)
-            flips = tuple(axis for axis in (0, 1) if self._rng.random() < 0.5)
-            for stride, windows in maps.items():
-                window = lesson.store.window(cells if stride == FINE else _halved(cells), stride)
-                windows.append(np.flip(window, flips))
-            targets.append(_target(lesson, cells, flips))
-        fine, coarse = (torch.from_numpy(np.stack(windows)).float() for windows in maps.values())
-        return DrawnWindows(fine, coarse, targets)
-
-    def _place(self, share: float) -> tuple[Lesson, Region]:
-        if share < _NEAR_LABELS:
-            number, cells = self._showing(self._labels)
-        elif share < _NEAR_LABELS + _AT_REJECTED and self._rejected:
-            number, cells = self._showing(self._rejected)
-        else:
-            number, cells = self._anywhere()
-        return self._lessons[number], cells
-
-    def _showing(self, known: list[tuple[int, Floats]]) -> tuple[int, Region]:
-        """A window in which one of some boxes lies anywhere."""
-        number, box = known[int(self._rng.integers(len(known)))]
-        starts = []
-        for low, high in ((box[0], box[2]), (box[1], box[3])):
-            last, first = low / FINE, high / FINE - SIDE
-            starts.append(_aligned(self._rng.uniform(min(first, last), max(first, last))))
-        y, x = starts
-        return number, Region(y, x, y + SIDE, x + SIDE)
-
-    def _anywhere(self) -> tuple[int, Region]:
-        number = int(self._rng.choice(len(self._lessons), p=self._shares))
-        rows, columns = self._lessons[number].store.grid.shape
-        y, x = (_aligned(self._rng.uniform(-SIDE / 4, max(side - SIDE * 3 / 4, 0))) for side in (rows, columns))
-        return number, Region(y, x, y + SIDE, x + SIDE)
+    optimiser.step(loss)
+    return values[:-1].detach(), values[-1].detach()
 
 
-def _aligned(cell: float) -> int:
-    return round(cell / ALIGNED) * ALIGNED
+def _weights(of: Ints, complete: Flags, rejected: int) -> Floats:
+    """How much each cell counts."""
+    weight = np.zeros(len(of))
+    labels, index, counts = np.unique(of[of >= 0], return_inverse=True, return_counts=True)
+    weight[of >= 0] = 1 / counts[index] / max(len(labels), 1)
+    background = of == BACKGROUND
+    weight[background] = np.where(complete[background], _COMPLETE_WEIGHT, 1.0)
+    weight[background] /= weight[background].sum()
+    weight[of == REJECTED] = min(1.0, rejected / max(len(labels), 1)) / max((of == REJECTED).sum(), 1)
+    return weight
 
 
-def _halved(cells: Region) -> Region:
-    return Region(cells.y0 // 2, cells.x0 // 2, -(-cells.y1 // 2), -(-cells.x1 // 2))
+def _scale(held_out: Floats, own: Floats, background: Floats) -> tuple[float, float]:
+    """Evidence of a score of 0.5, and how fast scores rise there.
+
+    A score is about the share of labels with less evidence, were they left out (a logistic curve for the normal
+    distribution). Of one label it is not known how much it would have: half of what it has.
+    """
+    held_out = held_out[np.isfinite(held_out)]
+    if len(held_out) < 2:
+        held_out = np.array([(own.mean() + background.mean()) / 2])
+    width = max(float(held_out.std()), _LEAST_SPREAD * float(background.std()), 1e-6)
+    return float(np.median(held_out)), 1.7 / width
 
 
-def _target(lesson: Lesson, cells: Region, flips: tuple[int, ...]) -> WindowTarget:
-    grid = lesson.store.grid
-    corner = np.array([cells.y0, cells.x0, cells.y0, cells.x0], float) * FINE
-    side = float((SIDE - 1) * FINE)
-    whole = np.array([0.0, 0.0, side, side])
-
-    def within(boxes: Floats) -> Floats:
-        local = grid.from_slide(boxes) - corner
-        inside: Floats = local[intersections(local, whole[None]) > 0]
-        return inside
-
-    def turned(boxes: Floats) -> Tensor:
-        turned_over = np.array(boxes, np.float32).reshape(-1, 4)
-        for axis in flips:
-            turned_over[:, [axis, axis + 2]] = side - turned_over[:, [axis + 2, axis]]
-        return torch.from_numpy(np.ascontiguousarray(turned_over[:, [1, 0, 3, 2]]))
-
-    labels = within(lesson.boxes)
-    share = intersections(labels, whole[None]) / np.maximum(areas(labels), 1e-9)
-    seen = labels[share >= _CUT]
-    ignored = np.concatenate([within(lesson.unknown), labels[share < _CUT]])
-    defects = BoxTarget(turned(seen), torch.zeros(len(seen), dtype=torch.int64), turned(ignored))
-    near = labels + np.array([-_AROUND_PX, -_AROUND_PX, _AROUND_PX, _AROUND_PX])
-    complete = None
-    if lesson.complete is not None:
-        inside = np.zeros((SIDE, SIDE), bool)
-        part = cells.clip(grid.shape)
-        inside[part.y0 - cells.y0 : part.y1 - cells.y0, part.x0 - cells.x0 : part.x1 - cells.x0] = lesson.complete[
-            part.y0 : part.y1, part.x0 : part.x1
-        ]
-        complete = torch.from_numpy(np.flip(inside, flips).copy())
-    return WindowTarget(defects, turned(near), turned(within(lesson.rejected)), complete)
+def _extents(lessons: Sequence[Lesson], scaling: _Scaling, rng: np.random.Generator) -> Extents:
+    looks: list[CellLooks] = []
+    sides: list[Floats] = []
+    labels: list[Ints] = []
+    for lesson in lessons:
+        for box in lesson.store.grid.from_slide(lesson.boxes):
+            y0, x0, y1, x1 = box / FINE
+            seen = Region(int(y0) - 1, int(x0) - 1, int(y1) + 2, int(x1) + 2).clip(lesson.store.grid.shape)
+            if not (seen.shape[0] > 0 and seen.shape[1] > 0):
+                continue
+            away = away_from_middle(box, seen, core=CORE, near_cells=_NEAR_CELLS)
+            y, x = np.nonzero(away <= max(1.0, float(away.min())))
+            features = features_of_cells(lesson.store, Region(seen.y0 - 1, seen.x0 - 1, seen.y1 + 1, seen.x1 + 1))
+            looks.append(CellLooks.around(features, y + 1, x + 1))
+            corner = np.stack([y + seen.y0, x + seen.x0, y + seen.y0, x + seen.x0], axis=1) * float(FINE)
+            sides.append(box - corner)
+            labels.append(np.full(len(y), len(labels)))
+    known = CellLooks.joined(looks), np.concatenate(sides), np.concatenate(labels)
+    return Extents(*known, mean=scaling.mean, spread=scaling.spread, rng=rng)

@@ -46,7 +46,7 @@ def make_room(root: Path, store: FeatureStore, *, limit_bytes: int | None = None
     if needed > limit_bytes:
         raise InputError(
             f"The features of this slide take {bytes_text(needed)}, and only {bytes_text(limit_bytes)} may be used.",
-            hint="Free some space, or have the variable MICROSCOPE_QC_CACHE_DIR name a folder on a larger disk.",
+            hint="Free some space, or have the variable MICROSCOPE_QC_CACHE name a folder on a larger disk.",
         )
     sizes.pop(store.folder, None)
     for folder in sorted(sizes, key=_last_use):

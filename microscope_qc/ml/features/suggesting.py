@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import torch
 
-from microscope_qc.core.arrays import Floats
+from microscope_qc.core.arrays import Floats, Ints
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import Job, Progress
-from microscope_qc.ml.features.grid import COARSE, FINE
-from microscope_qc.ml.features.head import ALIGNED, SuggestionHead, boxes_of, places
+from microscope_qc.ml.features.cells import features_of_cells
+from microscope_qc.ml.features.grid import FINE
+from microscope_qc.ml.features.head import NEED, SuggestionHead
 from microscope_qc.ml.features.store import FeatureStore
 from microscope_qc.ml.quick_torchvision import torchvision
 
 PART = 256
 """Cells of stride 16 along the side of a part that is looked at at once."""
-HALO = 20
-"""Cells around it on which what is found there depends, and in which it may end."""
-LEAST = 0.05
+LEAST = 0.02
 """Score of the weakest that is told."""
 _IOU = 0.4
-_MOST_OF_PART = 1000
-_SAME = 0.6
-"""Boxes that overlap by so much vote on where a place ends."""
+_SPARE = 1.5
+"""So many times as many places get boxes as are told: some are the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,57 +37,59 @@ class FoundPlaces:
 
 def find_places(head: SuggestionHead, store: FeatureStore, *, most: int = 2000) -> Job[FoundPlaces]:
     """Look at a whole slide; overlapping boxes are one place."""
-    grid = store.grid
-    rows, columns = grid.shape
-    parts = [Region(y, x, y + PART, x + PART) for y in range(0, rows, PART) for x in range(0, columns, PART)]
-    boxes, scores = [torch.zeros(0, 4)], [torch.zeros(0)]
+    parts = list(_parts(store.grid.shape))
+    tops = []
     for number, part in enumerate(parts):
-        found = _look(head, store, part)
-        boxes.append(found[0])
-        scores.append(found[1])
-        yield Progress(number + 1, len(parts), "parts", "looking")
-    every, sure = torch.cat(boxes), torch.cat(scores)
-    keep = torchvision.ops.nms(every, sure, _IOU)[:most]
-    px = grid.on_slide(_voted(every[keep], every, sure).numpy()[:, [1, 0, 3, 2]].astype(np.float64))
-    limits = np.array([rows, columns, rows, columns]) * np.array(grid.cell_slide_px * 2)
-    return FoundPlaces(np.clip(px, 0, limits), sure[keep].numpy())
+        yield Progress(number, 2 * len(parts), "parts", "looking")
+        tops.append(_tops(head, store, part))
+    every = np.concatenate([scores for _, _, scores in tops])
+    least = np.sort(every)[-round(_SPARE * most)] if len(every) > _SPARE * most else 0.0
+    boxes: list[Floats] = [np.zeros((0, 4))]
+    scores: list[Floats] = [np.zeros(0)]
+    for number, (part, (y, x, sure)) in enumerate(zip(parts, tops, strict=True)):
+        yield Progress(len(parts) + number, 2 * len(parts), "parts", "looking")
+        strong = sure >= least
+        if strong.any():
+            boxes.append(_boxes(head, store, part, y[strong], x[strong]))
+            scores.append(sure[strong])
+    found, sure = np.concatenate(boxes), np.concatenate(scores)
+    corners = torch.from_numpy(found[:, [1, 0, 3, 2]]).float()
+    keep = torchvision.ops.nms(corners, torch.from_numpy(sure).float(), _IOU).numpy()[:most]
+    rows, columns = store.grid.shape
+    limits = np.array([rows, columns, rows, columns]) * np.array(store.grid.cell_slide_px * 2)
+    return FoundPlaces(np.clip(store.grid.on_slide(found[keep]), 0, limits), sure[keep])
 
 
-@torch.inference_mode()
-def _look(head: SuggestionHead, store: FeatureStore, part: Region) -> tuple[torch.Tensor, torch.Tensor]:
-    """Boxes (n, 4) as x0, y0, x1, y1 in pixels as the network sees them, and scores, of places within a part."""
-    seen = _around(part, store.grid.shape)
-    half = Region(seen.y0 // 2, seen.x0 // 2, -(-seen.y1 // 2), -(-seen.x1 // 2))
-    fine, coarse = (torch.from_numpy(store.window(*of)).float()[None] for of in ((seen, FINE), (half, COARSE)))
-    logits, distances = head.both_ways(fine, coarse)
-    around = places(*seen.shape)
-    sure = logits[0].sigmoid()
-    corner = torch.tensor([seen.x0, seen.y0], dtype=torch.float32) * FINE
-    points = around[:, :2] + corner
-    low, high = torch.tensor([part.x0, part.y0]) * FINE, torch.tensor([part.x1, part.y1]) * FINE
-    limit = torch.tensor(store.grid.shape[::-1]) * FINE
-    own = ((points >= low) & (points < high) & (points < limit)).all(1) & (sure > LEAST)
-    index = torch.nonzero(own).flatten()
-    index = index[sure[index].argsort(descending=True)[:_MOST_OF_PART]]
-    return boxes_of(distances[0, index], around[index]) + corner.repeat(2), sure[index]
+def _parts(shape: tuple[int, int]) -> Iterator[Region]:
+    for y in range(0, shape[0], PART):
+        for x in range(0, shape[1], PART):
+            yield Region(y, x, y + PART, x + PART).clip(shape)
 
 
-def _around(part: Region, shape: tuple[int, int]) -> Region:
-    """A part with what its places depend on, as far as the slide goes, of a size that the head takes."""
-    sides = []
-    for low, high, length in ((part.y0, part.y1, shape[0]), (part.x0, part.x1, shape[1])):
-        first, last = max(low - HALO, -ALIGNED), min(high + HALO, length + ALIGNED)
-        sides.append((first, first + -(-(last - first) // ALIGNED) * ALIGNED + 1))
-    return Region(sides[0][0], sides[1][0], sides[0][1], sides[1][1])
+def _seen(head: SuggestionHead, store: FeatureStore, part: Region) -> tuple[Floats, Floats]:
+    """Features and evidence of a part and of the cells around it; beyond the slide the evidence is minus infinity."""
+    seen = part.grow(NEED)
+    features = features_of_cells(store, seen)
+    evidence = np.full(seen.shape, -np.inf, np.float32)
+    inside = seen.clip(store.grid.shape)
+    own = (slice(inside.y0 - seen.y0, inside.y1 - seen.y0), slice(inside.x0 - seen.x0, inside.x1 - seen.x0))
+    evidence[own] = head.evidence(features[own])
+    return features, evidence
 
 
-def _voted(kept: torch.Tensor, every: torch.Tensor, sure: torch.Tensor) -> torch.Tensor:
-    """Boxes (n, 4) moved to the mean of all that overlap them nearly, weighted by how sure those are.
+def _tops(head: SuggestionHead, store: FeatureStore, part: Region) -> tuple[Ints, Ints, Floats]:
+    """Cells of a part with more evidence than those around them, and their scores."""
+    evidence = _seen(head, store, part)[1]
+    top = evidence >= cv2.dilate(evidence, np.ones((3, 3), np.uint8))
+    scores = head.scores(evidence)
+    y, x = np.nonzero((top & (scores >= LEAST))[NEED:-NEED, NEED:-NEED])
+    return y, x, scores[y + NEED, x + NEED]
 
-    Gidaris and Komodakis, "Object detection via a multi-region and semantic segmentation-aware CNN model" (ICCV 2015).
-    """
-    moved = []
-    for some in kept.split(500):
-        weights = sure[None] * (torchvision.ops.box_iou(some, every) >= _SAME)
-        moved.append(weights @ every / weights.sum(1, keepdim=True))
-    return torch.cat([torch.zeros(0, 4), *moved])
+
+def _boxes(head: SuggestionHead, store: FeatureStore, part: Region, y: Ints, x: Ints) -> Floats:
+    """Boxes of cells of a part, y0, x0, y1, x1 in pixels as the network sees them."""
+    features, evidence = _seen(head, store, part)
+    boxes = head.boxes(features, evidence, y + NEED, x + NEED)
+    corner = np.array([part.y0 - NEED, part.x0 - NEED] * 2, float) * FINE
+    placed: Floats = boxes + corner
+    return placed

@@ -25,6 +25,11 @@ _FIRST_SHARE = 0.7
 _SPLITS = (3, 5, 7)
 """Number of stages up to strides 8, 16 and 32."""
 _MEAN, _STD = 127.0, 128.0
+Step = Callable[[float], None]
+
+
+def _no_step(share: float) -> None:
+    """Nobody wants to know."""
 
 
 class Trunk:
@@ -48,31 +53,40 @@ class Trunk:
         self._third = torch.nn.Sequential(*stages[second + 1 : third + 1])
 
     @torch.inference_mode()
-    def fine(self, pixels: np.ndarray, *, step: Callable[[float], None] = lambda share: None) -> np.ndarray:
+    def fine(self, pixels: np.ndarray, *, step: Step = _no_step) -> np.ndarray:
         """The map of stride 16, float16 (h / 16, w / 16, 112), of pixels, uint8 (h, w, 3).
 
-        ``step`` is called between parts of the work with the share that is done, and may raise.
+        ``step`` is called between layers with the share of the work that is done, and may wait or raise.
         """
         rows = len(pixels) // _FIRST_STRIDE
         parts = []
         for top in range(0, rows, _BAND):
-            step(_FIRST_SHARE * top / rows)
             bottom = min(top + _BAND, rows)
             above, below = min(_FIRST_HALO, top), min(_FIRST_HALO, rows - bottom)
             seen = pixels[(top - above) * _FIRST_STRIDE : (bottom + below) * _FIRST_STRIDE]
-            parts.append(self._first(self._images(seen))[:, :, above : above + bottom - top])
-        step(_FIRST_SHARE)
-        return _as_stored(self._second(torch.cat(parts, 2)))
+            shares = (_FIRST_SHARE * top / rows, _FIRST_SHARE * bottom / rows)
+            parts.append(_stepwise(self._first, self._images(seen), step, shares)[:, :, above : above + bottom - top])
+        return _as_stored(_stepwise(self._second, torch.cat(parts, 2), step, (_FIRST_SHARE, 1.0)))
 
     @torch.inference_mode()
-    def coarse(self, fine: np.ndarray) -> np.ndarray:
-        """The map of stride 32, float16 (ceil(h / 2), ceil(w / 2), 320), of one of stride 16."""
+    def coarse(self, fine: np.ndarray, *, step: Step = _no_step) -> np.ndarray:
+        """The map of stride 32, float16 (ceil(h / 2), ceil(w / 2), 320), of one of stride 16; ``step`` as above."""
         maps = torch.from_numpy(fine).to(self.device).float().permute(2, 0, 1)[None]
-        return _as_stored(self._third(maps))
+        return _as_stored(_stepwise(self._third, maps, step, (0.0, 1.0)))
 
     def _images(self, pixels: np.ndarray) -> Tensor:
         images = torch.from_numpy(pixels).to(self.device).permute(2, 0, 1)[None]
         return images.float().sub_(_MEAN).div_(_STD)
+
+
+def _stepwise(stages: torch.nn.Sequential, maps: Tensor, step: Step, shares: tuple[float, float]) -> Tensor:
+    """Apply all layers; ``shares`` of the work are done before and after."""
+    # the stem, which computes its own layers together, stays whole
+    layers = [layer for stage in stages for layer in (stage if type(stage) is torch.nn.Sequential else [stage])]
+    for number, layer in enumerate(layers):
+        step(shares[0] + (shares[1] - shares[0]) * number / len(layers))
+        maps = layer(maps)
+    return maps
 
 
 def _as_stored(maps: Tensor) -> np.ndarray:

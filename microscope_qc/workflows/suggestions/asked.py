@@ -12,22 +12,29 @@ from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
-from microscope_qc.core.jobs import Job, Progress, retold
+from microscope_qc.core.jobs import HoldOff, Job, Progress, retold
 from microscope_qc.ml.devices import choose_device, use_threads
+from microscope_qc.ml.features.embedding import WAITING
 from microscope_qc.ml.features.trunk import Trunk
 from microscope_qc.project import Project
-from microscope_qc.project.suggestions import read_suggestions, write_how_good, write_suggestions
+from microscope_qc.project.suggestions import read_suggestions, write_how_good
 from microscope_qc.workflows.intake.changes import require_unchanged_now
 from microscope_qc.workflows.suggestions.checking import check_known
 from microscope_qc.workflows.suggestions.embedding import embed_slide
+from microscope_qc.workflows.suggestions.foretold import replace_suggestions
 from microscope_qc.workflows.suggestions.labels import KnownSlide, digest_of, known_slides
 from microscope_qc.workflows.suggestions.round import learn, suggestions_on
 
 T = TypeVar("T")
 
 
-def embed_as_asked(path: Path, slide_id: int) -> Job[None]:
+def embed_as_asked(path: Path, slide_id: int, *, hold_off: HoldOff | None = None) -> Job[None]:
     """Compute the features of a slide of a project, as far as they are not there.
+
+    Parameters
+    ----------
+    hold_off
+        It waits as long as this asks for it.
 
     Raises
     ------
@@ -39,16 +46,18 @@ def embed_as_asked(path: Path, slide_id: int) -> Job[None]:
     with Project.open(path, write=False) as project:
         for slide in known_slides(project, slide_ids=[slide_id]):
             if not slide.store.complete:
-                yield from _embedded(project, slide)
+                yield from _embedded(project, slide, hold_off)
 
 
-def suggest_as_asked(path: Path, *, first: int | None = None) -> Job[None]:
+def suggest_as_asked(path: Path, *, first: int | None = None, hold_off: HoldOff | None = None) -> Job[None]:
     """Bring what is suggested on the slides of a project that have features up to date with its labels.
 
     Parameters
     ----------
     first
         Slide that comes first; its features are computed if need be.
+    hold_off
+        Computing features waits as long as this asks for it.
 
     Raises
     ------
@@ -60,7 +69,7 @@ def suggest_as_asked(path: Path, *, first: int | None = None) -> Job[None]:
     with Project.open(path, write=False) as project:
         known = sorted(known_slides(project), key=lambda slide: slide.record.id != first)
         if known and not known[0].store.complete:
-            yield from _embedded(project, known[0])
+            yield from _embedded(project, known[0], hold_off)
         labels, digest = sum(len(slide.class_ids) for slide in known), digest_of(known)
         ready = [slide for slide in known if slide.store.complete]
         if not labels or _is_up_to_date(project, ready, digest):
@@ -68,7 +77,7 @@ def suggest_as_asked(path: Path, *, first: int | None = None) -> Job[None]:
         learned = yield from _noted(learn(known), f"learning from {labels} labels")
         for slide in ready:
             found = yield from _noted(suggestions_on(slide, learned), f"looking at {slide.record.name}")
-            write_suggestions(project.path, slide.record, found)
+            replace_suggestions(project, slide, found)
             slide.store.used()
         good = yield from _noted(check_known(project, known), "finding out how good it is")
         codes = {defect.id: defect.code for defect in project.classes}
@@ -81,10 +90,11 @@ def _is_up_to_date(project: Project, known: Sequence[KnownSlide], digest: str) -
     return all(found is not None and found.round == digest for found in said)
 
 
-def _embedded(project: Project, slide: KnownSlide) -> Job[object]:
+def _embedded(project: Project, slide: KnownSlide, hold_off: HoldOff | None) -> Job[object]:
     require_unchanged_now(project, slide.record)
-    return _noted(embed_slide(slide.record, Trunk(choose_device())), f"reading {slide.record.name} once")
+    job = embed_slide(slide.record, Trunk(choose_device()), hold_off=hold_off)
+    return _noted(job, f"reading {slide.record.name} once")
 
 
 def _noted(job: Job[T], note: str) -> Job[T]:
-    return retold(job, lambda step: replace(step, note=note))
+    return retold(job, lambda step: replace(step, note=WAITING if step.note == WAITING else note))

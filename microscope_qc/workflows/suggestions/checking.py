@@ -17,6 +17,7 @@ from microscope_qc.core.matching import match_by_score
 from microscope_qc.core.wording import percent_text, things
 from microscope_qc.ml.features.grid import FINE
 from microscope_qc.project import Project
+from microscope_qc.workflows.suggestions.foretold import Foretold, foretold_by_rounds
 from microscope_qc.workflows.suggestions.judging import judged_suggestions
 from microscope_qc.workflows.suggestions.labels import KnownSlide, known_slides
 from microscope_qc.workflows.suggestions.round import learn, suggestions_on
@@ -96,7 +97,7 @@ def _left_out(slide: KnownSlide, held: np.ndarray) -> KnownSlide:
     rest = replace(
         lesson, boxes=lesson.boxes[~held], unknown=np.concatenate([lesson.unknown, lesson.boxes[held]]), complete=None
     )
-    return replace(slide, lesson=rest, class_ids=slide.class_ids[~held])
+    return replace(slide, lesson=rest, class_ids=slide.class_ids[~held], numbers=slide.numbers[~held])
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,7 @@ class HowGood:
     judged: int
     confirmed: int
     of_class: Mapping[int, int] = field(default_factory=dict)
+    foretold: Foretold = field(default_factory=Foretold)
 
     def document(self, codes: Mapping[int, str]) -> dict[str, Any]:
         """Values that JSON can store; shares are missing where there is too little to say."""
@@ -123,6 +125,8 @@ class HowGood:
                 if number in codes
             },
             "judged": self.judged, "confirmed": self.confirmed,
+            "foretold": {"defects": self.foretold.defects, "found": self.foretold.found, "wrong": self.foretold.wrong,
+                         "recall": _share_document(self.foretold.found, self.foretold.defects)},
             "recall": _share_document(again.found, again.of), "precision": _share_document(self.confirmed, self.judged),
         }  # fmt: skip
 
@@ -132,6 +136,8 @@ class HowGood:
         ``judged=False`` leaves out what was judged, where that is said as it is at the moment.
         """
         said = [_judged_words(self.confirmed, self.judged)] if judged else []
+        if judged or self.foretold.defects >= LEAST:
+            said.insert(0, _foretold_words(self.foretold))
         wanted = [words for words in (wanted_words(self.of_class, codes),) if words]
         if self.recovered.of < LEAST:
             return [
@@ -176,7 +182,17 @@ def check_known(project: Project, known: Sequence[KnownSlide], *, seed: int = 0)
     of_class = Counter[int]()
     for slide in known:
         of_class.update(slide.class_ids.tolist())
-    return HowGood(labels, again, len(states), confirmed, of_class)
+    return HowGood(labels, again, len(states), confirmed, of_class, foretold_by_rounds(project, known))
+
+
+def _foretold_words(foretold: Foretold) -> str:
+    if foretold.defects < LEAST:
+        return f"{things(foretold.defects, 'defect')} labelled since the first round: too few to say what it foresees."
+    share = _share_words(foretold.found, foretold.defects)
+    return (
+        f"Of the last {foretold.defects} defects that were labelled the round before had suggested {foretold.found} "
+        f"({share})."
+    )
 
 
 def _judged_words(confirmed: int, judged: int) -> str:

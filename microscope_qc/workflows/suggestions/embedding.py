@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from microscope_qc.core.jobs import Job, Progress
+from microscope_qc.core.jobs import HoldOff, Job, Progress
 from microscope_qc.ml.features.embedding import embed
 from microscope_qc.ml.features.room import features_folder, make_room
 from microscope_qc.ml.features.trunk import Trunk
@@ -67,13 +67,17 @@ def embed_project(project: Project, *, slide_ids: Sequence[int] | None = None, d
     return Embedded([embedded for _, embedded in done], left_out)
 
 
-def embed_slide(slide: SlideRecord, trunk: Trunk, *, root: Path | None = None) -> Job[EmbeddedSlide]:
+def embed_slide(
+    slide: SlideRecord, trunk: Trunk, *, root: Path | None = None, hold_off: HoldOff | None = None
+) -> Job[EmbeddedSlide]:
     """Compute the features of a slide, as far as they are not there.
 
     Parameters
     ----------
     root
         Folder of all stores; None takes the user's.
+    hold_off
+        It waits as long as this asks for it.
 
     Raises
     ------
@@ -88,5 +92,5 @@ def embed_slide(slide: SlideRecord, trunk: Trunk, *, root: Path | None = None) -
         plane = default_plane(whole)
         store = store_of(slide, whole, root=root)
         make_room(root, store)
-        unread = yield from embed(whole.on(plane), store, trunk)
+        unread = yield from embed(whole.on(plane), store, trunk, hold_off=hold_off)
     return EmbeddedSlide(slide, store.folder, sum(store.grid.nbytes(place) for place in store.grid.places), unread)

@@ -14,7 +14,7 @@ from microscope_qc.core.arrays import Flags, Ints
 from microscope_qc.core.boxes import SAYS_NOTHING, ReviewState, coordinates
 from microscope_qc.core.errors import SlideError
 from microscope_qc.ml.features.grid import FeatureGrid
-from microscope_qc.ml.features.learning import Lesson
+from microscope_qc.ml.features.standing import Lesson
 from microscope_qc.ml.features.store import FeatureStore
 from microscope_qc.project import Project
 from microscope_qc.project.records import SlideRecord
@@ -25,11 +25,21 @@ from microscope_qc.workflows.suggestions.stores import store_of
 
 @dataclass(frozen=True, slots=True)
 class KnownSlide:
-    """A slide, where its features are, and what is known of it; ``class_ids`` are those of the lesson's boxes."""
+    """A slide, where its features are, and what is known of it.
+
+    Attributes
+    ----------
+    class_ids, numbers : (n,)
+        Classes and numbers of the findings that are the lesson's boxes.
+    rejected_numbers : (m,)
+        Numbers of those that are its rejected ones.
+    """
 
     record: SlideRecord
     lesson: Lesson
     class_ids: Ints
+    numbers: Ints
+    rejected_numbers: Ints
 
     @property
     def store(self) -> FeatureStore:
@@ -63,7 +73,8 @@ def _known(project: Project, record: SlideRecord, store: FeatureStore) -> KnownS
         store, coordinates(truth), coordinates(rows[said_no]), coordinates(rows[waiting]),
         _complete(project, record, store.grid),
     )  # fmt: skip
-    return KnownSlide(record, lesson, truth["class_id"].astype(np.int64))
+    class_ids, numbers = (truth[name].astype(np.int64) for name in ("class_id", "id"))
+    return KnownSlide(record, lesson, class_ids, numbers, rows["id"][said_no].astype(np.int64))
 
 
 def _complete(project: Project, record: SlideRecord, grid: FeatureGrid) -> Flags | None:

@@ -17,7 +17,8 @@ from microscope_qc.ml.features.learning import learn_head
 from microscope_qc.ml.features.looks import looks_of
 from microscope_qc.ml.features.suggesting import find_places
 from microscope_qc.project import Project
-from microscope_qc.project.suggestions import SuggestionSet, write_suggestions
+from microscope_qc.project.suggestions import SuggestionSet
+from microscope_qc.workflows.suggestions.foretold import replace_suggestions
 from microscope_qc.workflows.suggestions.judging import free_places
 from microscope_qc.workflows.suggestions.labels import KnownSlide, digest_of, known_slides
 
@@ -122,7 +123,7 @@ def suggest(
             return _half(Progress(number + step.fraction, len(ready)), "looking", 1)
 
         found = yield from retold(suggestions_on(slide, learned), tell)
-        write_suggestions(project.path, slide.record, found)
+        replace_suggestions(project, slide, found)
         slide.store.used()
         done.append(SuggestedSlide(slide.record.id, slide.record.name, len(found)))
     return Round(learned.labels, done, [slide.record.name for slide in wanted if not slide.store.complete])
