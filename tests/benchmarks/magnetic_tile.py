@@ -29,7 +29,6 @@ from microscope_qc.ml.architectures.memory.network import NormalMemory
 from microscope_qc.ml.architectures.memory.settings import MemorySettings
 from microscope_qc.ml.backbones.weights import IMAGENET, MEAN, STD, start_from
 from microscope_qc.ml.devices import use_threads
-from microscope_qc.ml.tasks.pictures import picture_score
 from microscope_qc.slides import open_slide
 
 BLOCKS, TILES_PER_BLOCK, GUARD = 5, 10, 4
@@ -127,6 +126,13 @@ def aupro(maps: Sequence[np.ndarray], truth: Sequence[np.ndarray], *, most_false
     return float(np.trapezoid(np.mean(shares, axis=0), rates) / (rates[-1] - rates[0]))
 
 
+def inner_score(distances: np.ndarray, cell_px: int) -> float:
+    """Mean of the five strongest places 16 px and more from the border of a picture, less the median of them."""
+    edge = min(16 // cell_px, (min(distances.shape) - 1) // 3)
+    flat = np.sort(distances[edge : distances.shape[0] - edge, edge : distances.shape[1] - edge].ravel())
+    return float(flat[-5:].mean() - np.median(flat))
+
+
 def interval(scores: np.ndarray, truth: np.ndarray, tiles: np.ndarray) -> tuple[float, float]:
     """95 % interval of an area under the curve, of draws of tiles."""
     rng, groups = np.random.default_rng(0), [np.flatnonzero(tiles == tile) for tile in np.unique(tiles)]
@@ -190,7 +196,8 @@ def measure(
     tested = [*measured, *odd]
     with torch.inference_mode():
         maps = [memory.distances(features[place][None].float())[0].numpy() for place in tested]
-    scores = np.array([picture_score(found) for found in maps])
+    scores = np.array([found.max() for found in maps])  # as evaluate scores pictures
+    inner = np.array([inner_score(found, settings.cell_px) for found in maps])
     kinds = np.array([all_of_them[place].kind for place in tested])
     tiles = np.array([all_of_them[place].tile for place in tested])
     truth = kinds != "good"
@@ -199,9 +206,11 @@ def measure(
         "split": name, "auroc": roc_auc_score(truth, scores), "low": low, "high": high,
         "auprc": average_precision_score(truth, scores), "learned_s": spent,
     }  # fmt: skip
+    row["inner_auroc"] = roc_auc_score(truth, inner)
     for kind in ("blowhole", "crack"):
         some = (kinds == kind) | ~truth
         row[kind] = roc_auc_score(truth[some], scores[some])
+        row[f"inner_{kind}"] = roc_auc_score(truth[some], inner[some])
     there = [masks(all_of_them[place], found.shape) for place, found in zip(tested, maps, strict=True)]
     flat, mask = (np.concatenate([part.ravel() for part in parts]) for parts in (maps, there))
     row["pixel_auroc"], row["pixel_auprc"] = roc_auc_score(mask, flat), average_precision_score(mask, flat)
@@ -213,7 +222,8 @@ def words(row: dict[str, float | str]) -> str:
     """A line of the table."""
     return (
         f"{row['split']:<15} AUROC {row['auroc']:.3f} [{row['low']:.3f}, {row['high']:.3f}]  blowhole "
-        f"{row['blowhole']:.3f}  crack {row['crack']:.3f}  AUPRC {row['auprc']:.3f}  pixels: AUROC "
+        f"{row['blowhole']:.3f}  crack {row['crack']:.3f}  AUPRC {row['auprc']:.3f}  without borders, 5 strongest: "
+        f"{row['inner_auroc']:.3f} {row['inner_blowhole']:.3f} {row['inner_crack']:.3f}  pixels: AUROC "
         f"{row['pixel_auroc']:.3f}  AUPRO {row['pixel_aupro']:.3f}  AUPRC {row['pixel_auprc']:.3f}"
     )
 

@@ -16,6 +16,7 @@ from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import run_job
 from microscope_qc.ml.architectures.base import build_network
 from microscope_qc.ml.architectures.loading import open_task
+from microscope_qc.ml.architectures.memory.architecture import MEMORY
 from microscope_qc.ml.architectures.memory.fitting import fit_memory
 from microscope_qc.ml.architectures.memory.network import NormalMemory, levelled
 from microscope_qc.ml.architectures.memory.recipe import MemoryRecipe
@@ -38,7 +39,7 @@ SMALL = {
     "crop_px": 128,
     "tile_px": 256,
     "overlap_px": 128,
-    "network_settings": {"known": 500, "numbers": 24, "enlarged": 1, "levelled_px": 0, "smoothing": 1},
+    "network_settings": {"known": 500, "numbers": 24, "enlarged": 1, "per_picture": False},
 }
 
 
@@ -172,6 +173,25 @@ def test_levelling_takes_brightness_and_contrast_away() -> None:
     changed = 0.5 * image + 0.4 + torch.linspace(-0.3, 0.3, 160)
     same = (levelled(image, 20) - levelled(changed, 20))[:, :, 30:-30, 30:-30]
     assert same.abs().mean() < 0.03 and levelled(image, 20).std() == pytest.approx(0.4, rel=0.1)
+
+
+def test_pictures_under_another_light_look_alike_where_that_is_chosen() -> None:
+    image = torch.randn(1, 3, 64, 96, generator=torch.Generator().manual_seed(2)) * 0.2
+    memory = build_network("memory", {"per_picture": True, "strides": [8]}, classes=1)
+    assert torch.allclose(memory.describe(image), memory.describe(0.5 * image + 0.3), atol=1e-4)
+    assert torch.isfinite(memory.describe(torch.zeros(1, 3, 64, 96))).all()
+
+
+def test_small_pictures_without_a_pixel_size_are_enlarged_unless_the_user_says_otherwise(tmp_path: Path) -> None:
+    def suited(size_um: tuple[float, float] | None, side: int, **own: object) -> TrainSettings:
+        image = AnnotatedImage(tmp_path / "a.png", (side, side), np.zeros((0, 4)), np.zeros(0, np.int64), size_um)
+        chosen = TrainSettings(network="memory", crop_px=256, network_settings=own)
+        return MEMORY.suited(chosen, Dataset(["ODD"], [image], ["ODD"]))
+
+    small = suited(None, 300, known=7)
+    assert small.network_settings == {"enlarged": 2, "per_picture": True, "known": 7} and small.crop_px == 1024
+    assert suited(None, 300, enlarged=1).network_settings["enlarged"] == 1
+    assert suited((1.0, 1.0), 300).network_settings == {} == suited(None, 5000).network_settings
 
 
 def test_the_threshold_is_where_the_share_of_normal_places_says() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -15,8 +16,9 @@ from microscope_qc.core.errors import InputError, ModelError
 from microscope_qc.core.jobs import run_job
 from microscope_qc.project import Project
 from microscope_qc.workflows.review.severity import ANOMALY, slide_severities
+from microscope_qc.workflows.unusual import finding
 from microscope_qc.workflows.unusual.describing import AREA, MEAN, describe_unusual
-from microscope_qc.workflows.unusual.finding import find_unusual, time_words
+from microscope_qc.workflows.unusual.finding import find_unusual, find_unusual_on, time_words
 from microscope_qc.workflows.unusual.learning import learn_normal, model_folder_for
 
 SPOTS = ((160, 170), (350, 500))
@@ -130,6 +132,21 @@ def test_the_time_is_that_of_the_whole_slide(found: Path) -> None:
         card = read_card(model_folder_for(project, [odd.id]))
         slow = card.model_copy(update={"training": card.training | {"seconds_per_tile": 20.0}})
         assert time_words(slow, odd) == "Looking at the whole of odd takes about 5:28."
+
+
+def test_what_good_slides_look_like_is_learned_once_for_all(found: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    again: list[tuple[str, bool]] = []
+
+    def stub(project: Project, slide_id: int, *, learn_again: bool, **_: object) -> Iterator[None]:
+        again.append((project.slides.by_id(slide_id).name, learn_again))
+        yield from ()
+
+    monkeypatch.setattr(finding, "find_unusual", stub)
+    with Project.open(found, write=False) as project:
+        numbers = [slide.id for slide in project.slides]
+        run_job(find_unusual_on(project, numbers, good=numbers[1:], fresh=True))
+        run_job(find_unusual_on(project, numbers, fresh=True))
+    assert again == [("odd", True), ("good", False), ("odd", True), ("good", True)]
 
 
 def test_a_slide_that_is_too_small_is_refused_with_a_sentence(tmp_path: Path) -> None:

@@ -70,6 +70,7 @@ def find_unusual(
     good: Sequence[int] = (),
     device: str = "auto",
     fresh: bool = False,
+    learn_again: bool = True,
     first: Region | None = None,
     children: Children | None = None,
     wait_s: float = POLL_SECONDS,
@@ -84,8 +85,8 @@ def find_unusual(
     ----------
     good
         Slides to learn from instead of the slide itself.
-    fresh
-        Learn and look again.
+    fresh, learn_again
+        Look again, and learn again too unless that was just done for another slide.
     first
         What the user is looking at, in full-resolution pixels: it is looked at first.
     tell
@@ -104,7 +105,7 @@ def find_unusual(
     slide = require_unchanged_now(project, project.slides.by_id(slide_id))
     learned = list(good) or [slide_id]
     folder = model_folder_for(project, learned)
-    if fresh or not (folder / CARD_NAME).exists():
+    if (fresh and learn_again) or not (folder / CARD_NAME).exists():
         yield Progress(0, 0, "tiles", "learning what is normal")
         names = [project.slides.by_id(number).name for number in learned]
         chosen = [f"--slide={name}" for name in names]
@@ -142,8 +143,9 @@ def find_unusual_on(
 
     def one(slide: SlideRecord) -> Job[Unusual]:
         return find_unusual(
-            project, slide.id, good=good, device=device, fresh=fresh, children=children, wait_s=wait_s, tell=tell
-        )
+            project, slide.id, good=good, device=device, fresh=fresh, learn_again=not good or slide == slides[0],
+            children=children, wait_s=wait_s, tell=tell,
+        )  # fmt: skip
 
     slides = [project.slides.by_id(number) for number in slide_ids]
     if len(slides) > 1:

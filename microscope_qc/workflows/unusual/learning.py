@@ -98,7 +98,9 @@ def learn_normal(
     for slide in slides:
         yield Progress(0, 0, "tiles", f"looking for material on {slide.name}")
         pieces += yield from _pieces(project, slide, model_um)
-    chosen: TrainSettings = train_settings("anomaly", NETWORK, {"pixel_size_um": model_um, "device": device})
+    chosen: TrainSettings = train_settings(
+        "anomaly", NETWORK, {"pixel_size_um": model_um, "device": device, "network_settings": {"per_picture": False}}
+    )
     order = np.random.default_rng(VERSION).permutation(len(pieces)).tolist()
     held = set(order[: max(1, len(pieces) // _HELD)])
     parts = [

@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 
 SMALL_PX = 1024
 """Longer side of pictures that are looked at enlarged."""
-_SMALL_TILES = {"tile_px": 512, "overlap_px": 128}
-"""Largest side and overlap of their tiles, which are enlarged too."""
+_CROP_PX = 256
 
 
 class MemoryArchitecture(Architecture[MemorySettings]):
@@ -32,9 +31,11 @@ class MemoryArchitecture(Architecture[MemorySettings]):
 
     name, task, title = "memory", "anomaly", "Memory of normal places (EfficientNet-Lite0)"
     settings = MemorySettings
-    for_pictures = MemorySettings(enlarged=2, levelled_px=20, smoothing=3)
-    """Settings for small pictures under changing light."""
-    defaults: Mapping[str, Any] = MappingProxyType({"crop_px": 256, "tile_px": 1024, "overlap_px": 192, "epochs": 1})
+    for_pictures = MemorySettings(enlarged=2, per_picture=True)
+    """Settings for small pictures, which may lie under changing light."""
+    defaults: Mapping[str, Any] = MappingProxyType(
+        {"crop_px": _CROP_PX, "tile_px": 1024, "overlap_px": 192, "epochs": 1}
+    )
 
     def stride_px(self, settings: MemorySettings) -> int:
         """See :class:`Architecture`."""
@@ -61,14 +62,14 @@ class MemoryArchitecture(Architecture[MemorySettings]):
         return MemoryTask(card, cast("NormalMemory", network), device=device, threshold=threshold)
 
     def suited(self, settings: TrainSettings, dataset: Dataset) -> TrainSettings:
-        """Small pictures without a pixel size are enlarged and levelled, unless the user has said otherwise."""
+        """Small pictures without a pixel size are enlarged and made alike, unless the user has said otherwise."""
         sides = sorted(max(image.shape) for image in dataset.images)
         sizes = any(image.pixel_size_um is not None for image in dataset.images)
         if not sides or sizes or sides[len(sides) // 2] > SMALL_PX:
             return settings
         own = {**self.for_pictures.model_dump(exclude_defaults=True), **settings.network_settings}
-        tile = {name: most for name, most in _SMALL_TILES.items() if getattr(settings, name) > most}
-        return settings.model_copy(update={"network_settings": own, **tile})
+        whole = {"crop_px": SMALL_PX} if settings.crop_px == _CROP_PX else {}  # alike as a whole, as it is looked at
+        return settings.model_copy(update={"network_settings": own, **whole})
 
     def recipe(self, settings: TrainSettings, dataset: Dataset) -> MemoryRecipe:
         """See :class:`Architecture`."""

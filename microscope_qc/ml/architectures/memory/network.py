@@ -65,6 +65,8 @@ class NormalMemory(nn.Module):
     def describe(self, images: Tensor) -> Tensor:
         """Features (B, channels, rows, columns) of the places of normalised images (B, 3, H, W)."""
         settings = self.settings
+        if settings.per_picture:
+            images = alike(images)
         if settings.levelled_px:
             images = levelled(images, settings.levelled_px)
         if settings.enlarged > 1:
@@ -112,6 +114,12 @@ def averaged(maps: Tensor, side: int) -> Tensor:
     if side == 1:
         return maps
     return functional.avg_pool2d(maps, side, stride=1, padding=side // 2, count_include_pad=False)
+
+
+def alike(images: Tensor) -> Tensor:
+    """Images (B, 3, H, W), each with mean 0 and the usual contrast."""
+    mean, contrast = images.mean((1, 2, 3), keepdim=True), images.std((1, 2, 3), keepdim=True)
+    return (images - mean) * (_USUAL_CONTRAST / contrast.clamp(min=_LEAST_CONTRAST))
 
 
 def levelled(images: Tensor, radius_px: int) -> Tensor:

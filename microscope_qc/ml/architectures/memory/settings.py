@@ -24,6 +24,9 @@ class MemorySettings(NetworkSettings):
     enlarged
         How many times larger than at the model's pixel size the backbone sees a picture: fine structures of small
         pictures need more, slides need no more than 1.
+    per_picture
+        Whether every picture is brought to the same brightness and contrast first, for pictures under changing light.
+        Each must fit into one tile.
     levelled_px
         Radius within which brightness and contrast are evened out first, in pixels of the model; 0 leaves them.
     around
@@ -39,6 +42,7 @@ class MemorySettings(NetworkSettings):
     strides: tuple[Literal[4, 8, 16, 32], ...] = Field(default=(4, 8, 16), min_length=1, max_length=4)
     grid_px: Literal[4, 8, 16, 32] = 8
     enlarged: Literal[1, 2, 4] = 1
+    per_picture: bool = False
     levelled_px: int = Field(default=0, ge=0, le=512)
     around: Annotated[int, Field(ge=1, le=15)] = 3
     numbers: int = Field(default=64, ge=1, le=496)
