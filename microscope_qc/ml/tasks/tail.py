@@ -12,7 +12,7 @@ from microscope_qc.ml.cards import AnomalySettings
 
 P_HALF, P_LOW = 1e-5, 1e-3
 """Share of normal places that reach a confidence of 0.5, and of 0.05."""
-_TAIL_FROM, _TAIL_TO = 0.95, 0.99
+_TAIL_FROM, _TAIL_TO = 0.5, 0.9
 _ODDS = math.log(0.95 / 0.05)
 
 
@@ -27,9 +27,9 @@ class Tail:
 def tail_of(distances: Floats) -> Tail:
     """From which distance on a place is unusual.
 
-    The largest distances of normal places fall off exponentially, as those of many distributions do (J. Pickands,
-    "Statistical Inference Using Extreme Order Statistics", Annals of Statistics 3, 1975). How quickly is taken from the
-    5 % largest without the last 1 %, among which there may be defects.
+    Distances of normal places fall off exponentially, on drawn magnets from their median on (of the largest values of
+    many distributions: J. Pickands, "Statistical Inference Using Extreme Order Statistics", Annals of Statistics 3,
+    1975). How quickly is taken from the upper half without the last tenth, among which there may be defects.
 
     Parameters
     ----------

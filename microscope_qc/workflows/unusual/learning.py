@@ -35,7 +35,7 @@ VERSION = 1
 """Of what is learned and how: with another one a model is learned again."""
 _PIECE_PX = 1024
 """Side of the pieces of a slide, in pixels of the model."""
-_LEAST_ACROSS = 3
+_LEAST_ACROSS = 6
 """Pieces along the shorter side, at least: some of them are held out."""
 _HELD = 6
 """One piece of so many is not learned from: how far its places are from what is known says what is usual."""
