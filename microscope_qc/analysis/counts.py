@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -59,6 +60,7 @@ def poisson_interval(count: float, *, level: float = LEVEL) -> tuple[float, floa
     return low, float(gammaincinv(count + 1, 1 - tail))
 
 
+@lru_cache(maxsize=100_000)
 def t_quantile(freedom: int, level: float) -> float:
     """Return the limit within which Student's t lies with the probability ``level``, on both sides of 0."""
     from scipy.special import stdtrit
@@ -101,7 +103,7 @@ def pooled_density(counts: Numbers, areas_mm2: Numbers, *, level: float = LEVEL)
     -----
     P. McCullagh and J. A. Nelder, "Generalized Linear Models", 2nd edition (1989), chapter 6.
     """
-    total, area, sections = int(sum(counts)), math.fsum(areas_mm2), len(counts)
+    total, area, sections = int(np.sum(counts)), math.fsum(areas_mm2), len(counts)
     spread = max(1.0, chi_square(counts, areas_mm2) / (sections - 1)) if sections > 1 and total else None
     low, high = count_interval(total, sections, spread, level=level)
     return Density(total, area, total / area, (low / area, high / area), sections, spread)

@@ -1,7 +1,7 @@
 """Numbers of groups of slides: counts, densities, shares, sizes and rejections, with what they are worth.
 
 Three columns stand beside each other: *raw* is what models found, *reviewed* what is left of it with what users drew,
-*corrected* what is true of it if the findings that nobody judged are like those that somebody did, with what models
+*corrected* what is true of it if the findings that nobody judged are like a random sample, with what models
 missed where that can be estimated from areas that were drawn at random.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -132,7 +131,12 @@ def _per_area(stack: Stack, known: Flags, found: Density | None, reason: str) ->
 def _enough_json(found: Density) -> dict[str, Any] | None:
     """What the density needs for its upper limit to lie no more than a share above it."""
     known = enough(found)
-    return None if known is None else {"precision": PRECISION, **asdict(known)}
+    if known is None:
+        return None
+    return {
+        "precision": PRECISION, "sections": known.sections, "findings": known.findings, "area_mm2": known.area_mm2,
+        "to_see_mm2": known.to_see_mm2,
+    }  # fmt: skip
 
 
 def _why_no_spread(found: Density | None) -> str | None:

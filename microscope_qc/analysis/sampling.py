@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from microscope_qc.analysis.corrected import LEAST_JUDGED, Corrected, Stratum, corrected_count
-from microscope_qc.analysis.tally import BANDS
+from microscope_qc.analysis.drawn import BANDS, DRAWN, band_of, chance, last_drawn, part_in_sample
 from microscope_qc.core.arrays import Flags, Floats, Ints
 from microscope_qc.core.wording import count_text, significant_text, things
 
@@ -23,23 +23,15 @@ def sample_order(ids: Ints, confidence: Floats) -> Ints:
     findings depends on their numbers alone, so that others that come or go do not change it.
     """
     drawn = np.isnan(confidence)
-    band = np.where(drawn, BANDS, np.clip(np.nan_to_num(confidence) * BANDS, 0, BANDS - 1)).astype(np.int64)
-    chance = _scrambled(ids)
-    order = np.lexsort((chance, band))
+    band = np.where(drawn, BANDS, band_of(confidence))
+    number = chance(ids)
+    order = np.lexsort((number, band))
     counts = np.bincount(band, minlength=BANDS + 1)
     rank = np.empty(len(ids), np.int64)
     rank[order] = np.arange(len(ids)) - np.repeat(np.cumsum(counts) - counts, counts)
     turn = np.where(rank < LEAST_JUDGED, rank - LEAST_JUDGED, (rank + 0.5) / np.maximum(counts[band], 1))
-    found: Ints = np.lexsort((chance, turn, drawn))
+    found: Ints = np.lexsort((number, turn, drawn))
     return found
-
-
-def _scrambled(ids: Ints) -> np.ndarray:
-    """Numbers that look random, one for each finding (splitmix64, Steele, Lea and Flood, OOPSLA 2014)."""
-    mixed = ids.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return mixed ^ (mixed >> np.uint64(31))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +42,8 @@ class SampleEstimate:
     ----------
     of
         Number of findings.
-    judged
-        Those of models that were judged.
+    judged, others
+        Those of models that were judged at random, and for another reason.
     now
         The estimate.
     soon
@@ -60,41 +52,50 @@ class SampleEstimate:
 
     of: int
     judged: int
+    others: int
     now: Corrected
     soon: float | None
 
 
-def sample_estimate(confidence: Floats, known: Flags, kept: Flags) -> SampleEstimate:
-    """Estimate how many findings are true from those that were judged, by bands of confidence.
+def sample_estimate(ids: Ints, confidence: Floats, *, known: Flags, kept: Flags, at_random: Flags) -> SampleEstimate:
+    """Estimate how many findings are true from those that were judged at random, by bands of confidence.
 
     Parameters
     ----------
-    confidence
-        Of each finding; NaN of what users drew.
-    known, kept
-        Whether a user judged or drew it, and whether it was not rejected.
+    ids, confidence
+        Of all findings of which the sample is; a confidence of NaN of what users drew.
+    known, kept, at_random
+        Whether a user judged or drew it, whether it was not rejected, and whether it was judged as the next one of a
+        random sample.
     """
     found = ~np.isnan(confidence)
-    band = np.clip(confidence[found] * BANDS, 0, BANDS - 1).astype(np.int64)
-    left, judged, right = (
-        np.bincount(band[flags[found]], minlength=BANDS).tolist() for flags in (~known, known, known & kept)
+    band, judged, right, number = band_of(confidence[found]), known[found], (known & kept)[found], ids[found]
+    at_random = at_random[found] & judged
+    last = last_drawn([(band[at_random], number[at_random])])
+    drawn = part_in_sample(band, number, known=judged, at_random=at_random, last=last) == DRAWN
+    # of a band of which all are judged nothing is left to chance
+    drawn |= judged & ~np.isin(band, band[~judged])
+    left, sample, good, others, others_good = (
+        np.bincount(band[flags], minlength=BANDS).tolist()
+        for flags in (~judged, drawn, drawn & right, judged & ~drawn, right & ~drawn)
     )
     sure = int((known & kept).sum())
-    strata = [Stratum(*numbers) for numbers in zip(left, judged, right, strict=True)]
+    strata = [Stratum(*numbers) for numbers in zip(left, sample, good, others, others_good, strict=True)]
     now, unjudged = corrected_count(sure, strata), sum(left)
     soon = None
     if unjudged > AHEAD:
         further = [_further(stratum, AHEAD / unjudged) for stratum in strata]
         more = sum(after.right - before.right for after, before in zip(further, strata, strict=True))
         soon = half_width(corrected_count(sure + more, further))
-    return SampleEstimate(len(confidence), sum(judged), now, soon)
+    return SampleEstimate(len(confidence), sum(sample), sum(others), now, soon)
 
 
 def _further(stratum: Stratum, share: float) -> Stratum:
     """What a stratum is likely to be when this share of the rest is judged, too."""
     more = round(stratum.unjudged * share)
     true = round(more * stratum.right / stratum.judged) if stratum.judged else more
-    return Stratum(stratum.unjudged - more, stratum.judged + more, stratum.right + true)
+    after = stratum.unjudged - more, stratum.judged + more, stratum.right + true
+    return Stratum(*after, stratum.others, stratum.others_right)
 
 
 def half_width(found: Corrected) -> float:
@@ -104,15 +105,20 @@ def half_width(found: Corrected) -> float:
 
 def estimate_words(found: SampleEstimate) -> str:
     """Say what a sample tells so far: ``1 013 of 1 240 findings are true (970 to 1 052, 95 %), from 160 judged``."""
-    if not found.judged:
-        return f"Nothing is judged yet: how many of {things(found.of, 'finding')} are true is not known."
+    if not found.judged and found.now.unjudged:
+        unknown = f"how many of {things(found.of, 'finding')} are true is not known."
+        if not found.others:
+            return f"Nothing is judged yet: {unknown}"
+        of_them = things(found.others, "judged finding")
+        return f"Of {of_them} none was drawn at random: {unknown} Judge in this order, without leaving any out."
     now = found.now
     assert now.count is not None and now.interval is not None
     low, high = (count_text(round(limit)) for limit in now.interval)
     words = f"{count_text(round(now.count))} of {things(found.of, 'finding')} are true"
     if not now.unjudged:
         return f"{words}: all are judged."
-    words += f" ({low} to {high}, 95 %), from {count_text(found.judged)} judged."
+    words += f" ({low} to {high}, 95 %), from {count_text(found.judged)} judged"
+    words += " at random." if found.others else "."
     if found.soon is None:
         return words
     here = significant_text(half_width(now), 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -56,7 +57,7 @@ def pooled_share(counts: Numbers, totals: Numbers, *, level: float = LEVEL, toge
     -----
     L. A. Goodman, "On simultaneous confidence intervals for multinomial proportions", Technometrics 7 (1965) 247.
     """
-    total, whole = int(sum(counts)), int(sum(totals))
+    total, whole = int(np.sum(counts)), int(np.sum(totals))
     if not whole:
         return None
     limits = share_interval(total / whole, counts, totals, level=level, together=together)
@@ -78,6 +79,7 @@ def share_interval(
     return wilson_interval(share, everything / max(1.0, spread), t_quantile(freedom, inner))
 
 
+@lru_cache(maxsize=1000)
 def normal_quantile(level: float) -> float:
     """Return the limit within which the normal distribution lies with the probability ``level``, on both sides of 0."""
     from scipy.special import ndtri

@@ -9,14 +9,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from microscope_qc.analysis.coverage import Area, SlideCoverage, mm2, why_no_density
+from microscope_qc.analysis.drawn import band_of, cells_of, part_in_sample
 from microscope_qc.analysis.ranking import size_um
 from microscope_qc.core.arrays import Flags, Floats, Ints
-from microscope_qc.core.boxes import ReviewState
+from microscope_qc.core.boxes import FindingFlag, ReviewState, has_flag
 from microscope_qc.core.defect_class import DefectClass
-from microscope_qc.core.opinions import class_is_users
+from microscope_qc.core.opinions import is_judged
 
-BANDS = 5
-"""Findings of a model are told apart by confidence in so many equal bands."""
 EVERY = -1
 """Key of all classes together."""
 CLASS, GROUP, ALL = range(3)
@@ -24,15 +23,24 @@ CLASS, GROUP, ALL = range(3)
 UNJUDGED, WRONG = -2, -1
 """Outcomes of a model's finding; others are the place of the class that it is of."""
 STRATUM_DTYPE = np.dtype(
-    [("model", "i4"), ("label", "i4"), ("band", "i4"), ("outcome", "i4"), ("inside", "u1"), ("count", "i8")]
+    [
+        ("model", "i4"),
+        ("label", "i4"),
+        ("band", "i4"),
+        ("outcome", "i4"),
+        ("inside", "u1"),
+        ("drawn", "u1"),
+        ("count", "i8"),
+    ]
 )
-"""Findings of one model: place of the class that it said, band of confidence, outcome, in which areas (a bit each)."""
+"""Findings of one model: place of the class that it said, band of confidence, outcome, in which areas (a bit each), and
+whether they are in a random sample (:func:`~microscope_qc.analysis.drawn.part_in_sample`)."""
 COMPLETE = 8
 """Bit of ``inside`` beside those of ``CLASS``, ``GROUP`` and ``ALL``: in an area declared complete for the class."""
 CHECKED_DTYPE = np.dtype([("area", "i4"), ("label", "i4"), ("truths", "i8"), ("found", "i8"), ("unjudged", "i8")])
 """Of an area that was drawn at random and searched, and a class: defects, those that models found, and how many
 findings of its classes nobody judged."""
-_KEY = ("model", "label", "band", "outcome", "inside")
+_KEY = ("model", "label", "band", "outcome", "inside", "drawn")
 
 
 Finders = tuple[frozenset[int], float]
@@ -155,6 +163,7 @@ def tally_slide(
     classes: Sequence[DefectClass],
     models: Mapping[int, int],
     confidence_limit: float = 0.0,
+    drawn_to: Mapping[int, int] | None = None,
 ) -> SlideTally:
     """Count the findings of a slide.
 
@@ -170,6 +179,8 @@ def tally_slide(
         Place of the model of each run in the book.
     confidence_limit
         What a model was less sure of is not raw.
+    drawn_to
+        How far random samples have come, see :func:`~microscope_qc.analysis.drawn.last_drawn`.
     """
     places = book.places(classes)
     now, count = _placed(rows["class_id"], places), len(book.classes)
@@ -177,7 +188,7 @@ def tally_slide(
         rows, found, now = rows[now >= 0], found[now >= 0], now[now >= 0]
     label = _placed(found["class_id"], places)
     kept = rows["state"] != ReviewState.REJECTED
-    users = class_is_users(rows)
+    users = is_judged(rows)
     raw = (label >= 0) & (found["confidence"] >= np.float32(confidence_limit))
     there = {places[number] for number in coverage.class_ids if number in places}
     there |= set(np.flatnonzero(np.bincount(now[kept], minlength=count)).tolist())
@@ -197,7 +208,9 @@ def tally_slide(
         kept_classes=now[kept].astype(np.int16),
         kept_known=users[kept],
         sizes_um=sizes,
-        strata=_strata(rows, found, now, label, raw, models=models, inside=inside, complete=complete),
+        strata=_strata(
+            rows, found, now, label, raw, models=models, inside=inside, complete=complete, drawn_to=drawn_to or {}
+        ),
         unfound=np.array([_per_class(now[unfound & here], count) for here in (unfound, *inside)]),
         checked=_checked(rows, now, raw, coverage, places),
         finders=_finders(coverage, places, models, confidence_limit),
@@ -266,16 +279,21 @@ def _strata(
     models: Mapping[int, int],
     inside: Sequence[Flags],
     complete: Flags,
+    drawn_to: Mapping[int, int],
 ) -> np.ndarray:
     """What became of what models found, counted."""
     mine = np.flatnonzero(raw)
     table = np.zeros(max(models, default=0) + 1, np.int64)
     table[list(models)] = list(models.values())
-    judged = class_is_users(rows)
+    judged = is_judged(rows)
     outcome = np.where(rows["state"] == ReviewState.REJECTED, WRONG, np.where(judged, now, UNJUDGED))
-    band = np.clip((found["confidence"][mine] * BANDS).astype(np.int64), 0, BANDS - 1)
+    said, confidence = found["class_id"][mine], found["confidence"][mine]
+    drawn = part_in_sample(
+        cells_of(said, confidence), rows["id"][mine], known=judged[mine],
+        at_random=judged[mine] & has_flag(rows, FindingFlag.SAMPLED)[mine], last=drawn_to,
+    )  # fmt: skip
     where = inside[CLASS] + 2 * inside[GROUP] + 4 * inside[ALL] + COMPLETE * complete
-    return _counted([table[found["run_id"][mine]], label[mine], band, outcome[mine], where[mine]])
+    return _counted([table[found["run_id"][mine]], label[mine], band_of(confidence), outcome[mine], where[mine], drawn])
 
 
 def _complete(rows: np.ndarray, now: Ints, coverage: SlideCoverage, places: Mapping[int, int]) -> Flags:
@@ -299,7 +317,7 @@ def _checked(rows: np.ndarray, now: Ints, raw: Flags, coverage: SlideCoverage, p
             continue
         here = coverage.completed.drawn(area).holds(*_centres(rows))
         mine, own, has = rows[here], now[here], raw[here]
-        users, kept = class_is_users(mine), mine["state"] != ReviewState.REJECTED
+        users, kept = is_judged(mine), mine["state"] != ReviewState.REJECTED
         wanted = [class_id for class_id in sorted(area.classes) if class_id in places]
         unjudged = int((kept & ~users & np.isin(own, [places[class_id] for class_id in wanted])).sum())
         for class_id in wanted:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ REPORT_PARTS = (
     "severity", "worst", "gallery", "chosen",
     "compositions", "people", "hashes",
 )  # fmt: skip
+
+LEAST_PX, USUAL_PX, SMALL_PX = 200, 4000, 1200
+"""Sides of an overview: the least, the usual one, and that to which a small slide is enlarged."""
 
 
 def register(subparsers: Any) -> None:
@@ -31,8 +35,8 @@ def _add_stats(subparsers: Any) -> None:
         description="Counts per class and state, and sizes, of all findings that count; densities on the area that was "
         "scanned or declared complete for the class, with their 95 % intervals. See coverage for these areas. Of "
         "slides together, three columns stand beside each other: raw, what models found; reviewed, what is left of it "
-        "with what users drew; corrected, what is true if findings that nobody judged are like judged ones of the same "
-        "model, class and confidence. Their intervals allow for the spread between specimens, or between "
+        "with what users drew; corrected, what is true if findings that nobody judged are like a random sample of the "
+        "same model, class and confidence. Their intervals allow for the spread between specimens, or between "
         "slides where no or one specimen is named.",
     )
     parser.add_argument("projects", type=Path, nargs="+", metavar="PROJECT.mqc")
@@ -124,8 +128,9 @@ def _add_overview(subparsers: Any) -> None:
     parser.add_argument("--slide", metavar="NAME")
     add_plane_options(parser, "show")
     parser.add_argument(
-        "--size", type=side_px, default=4000, metavar="PX", help="longer side of the slide (default 4000)"
-    )
+        "--size", type=side_px, metavar="PX",
+        help="longer side of the slide, at least 200 and at most what it has (default 4000); of any size in a .tif",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.set_defaults(handler=_overview)
 
@@ -225,18 +230,25 @@ def _report(args: argparse.Namespace) -> int:
 
 def _overview(args: argparse.Namespace) -> int:
     from microscope_qc.cli.progress import run
+    from microscope_qc.core.errors import InputError
     from microscope_qc.project import Project
     from microscope_qc.workflows.results.report import write_overview
 
+    size = USUAL_PX if args.size is None else args.size
+    if size < LEAST_PX:
+        raise InputError(f"An overview has at least {LEAST_PX} px.", hint=f"Give --size {LEAST_PX} or more.")
     with Project.open(args.project, write=False) as project:
-        slide_id = None if args.slide is None else project.slides.named(args.slide).id
+        slide_id = project.slides.named(args.slide).id
+        longest = max(project.slides.by_id(slide_id).shape_px)
+        if args.size is not None and size > max(longest, SMALL_PX):
+            print(f"Note: the slide has {longest} px; it is not shown larger than that.", file=sys.stderr)
         job = write_overview(
             project,
             args.out,
             slide_id=slide_id,
             selected=args.selected,
             rejected=args.rejected,
-            long_side_px=max(200, min(args.size, 20_000)),
+            long_side_px=size,
             choice=plane_choice(args),
         )
         written = run(job, args)

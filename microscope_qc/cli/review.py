@@ -52,7 +52,8 @@ def register(subparsers: Commands) -> None:
     parser.add_argument(
         "--sample", type=count, metavar="N",
         help="of these, N that nobody judged, drawn at random in bands of confidence; how many of all of them are true "
-        "is estimated from those that were judged, which a review of the worst first does not allow",
+        "is estimated from those that were judged so, which a review of the worst first does not allow; --where may "
+        "ask for class, slide and state then",
     )  # fmt: skip
     acts = parser.add_argument_group("actions").add_mutually_exclusive_group()
     acts.add_argument("--confirm", action="store_true", help="they are defects")
@@ -116,11 +117,12 @@ def _act(args: argparse.Namespace, project: Project, matches: Matches) -> int:
     name = _action(args)
     reason = judging.reject_reason(args.reject) if args.reject is not None else ""
     class_id = project.classes.by_code(args.code).id if args.code is not None else 0
+    at_random = args.sample is not None and matches.of_all
     actions = {
-        "confirm": lambda: judging.confirm(project, ids),
-        "reject": lambda: judging.reject(project, ids, reason),
+        "confirm": lambda: judging.confirm(project, ids, at_random=at_random),
+        "reject": lambda: judging.reject(project, ids, reason, at_random=at_random),
         "unreview": lambda: judging.unreview(project, ids),
-        "class": lambda: judging.relabel(project, ids, class_id),
+        "class": lambda: judging.relabel(project, ids, class_id, at_random=at_random),
         "choose": lambda: judging.choose(project, ids, True),
         "unchoose": lambda: judging.choose(project, ids, False),
         "note": lambda: judging.set_note(project, ids, args.note),

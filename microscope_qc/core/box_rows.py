@@ -27,11 +27,12 @@ class ReviewState(IntEnum):
 
 
 class FindingFlag(IntFlag):
-    """What holds for a finding besides its state; the last two follow from the opinions of models and are not stored.
+    """What holds for a finding besides its state.
 
     ``DRAWN``: a user drew or imported it. ``CLASS`` and ``BOX``: a user set its class or moved its box, so that no
     model changes it any more. ``DELETED``: a user deleted it. ``FOUND_AGAIN``: a model found it after a user had
-    rejected or deleted it. ``DISPUTED``: a model that counts says another class.
+    rejected or deleted it. ``DISPUTED``: a model that counts says another class. These two follow from the opinions of
+    models and are not stored. ``SAMPLED``: it was judged because it was next in a random sample.
     """
 
     DRAWN = 1
@@ -40,11 +41,12 @@ class FindingFlag(IntFlag):
     DELETED = 8
     FOUND_AGAIN = 16
     DISPUTED = 32
+    SAMPLED = 64
 
 
 OF_USER = FindingFlag.DRAWN | FindingFlag.CLASS | FindingFlag.BOX
 """Flags of what a user drew or imported."""
-STORED_FLAGS = OF_USER | FindingFlag.DELETED
+STORED_FLAGS = OF_USER | FindingFlag.DELETED | FindingFlag.SAMPLED
 """Flags that do not follow from opinions."""
 
 REJECT_REASONS = {

@@ -149,6 +149,16 @@ def class_is_users(rows: np.ndarray) -> Flags:
     return users
 
 
+def is_judged(rows: np.ndarray) -> Flags:
+    """Boolean for each row: whether a user says what it is, who drew, named, confirmed or rejected it.
+
+    A box that was imported with a confidence is what some model found: nobody has judged it before its state says so.
+    """
+    imported = has_flag(rows, FindingFlag.DRAWN) & ~np.isnan(rows["confidence"]) & (rows["state"] == 0)
+    judged: Flags = class_is_users(rows) & (~imported | has_flag(rows, FindingFlag.DELETED))
+    return judged
+
+
 def box_is_users(rows: np.ndarray) -> Flags:
     """Boolean for each row: whether its box is a user's, who drew, moved or judged it, and no model's."""
     users: Flags = has_flag(rows, FindingFlag.DRAWN | FindingFlag.BOX | FindingFlag.DELETED) | (rows["state"] != 0)
@@ -257,11 +267,13 @@ def as_found(rows: np.ndarray, opinions: np.ndarray, *, hidden_runs: Collection[
     -------
     ndarray
         ``class_id``, ``confidence`` and ``run_id`` of each finding; 0, NaN and 0 where no run that counts found it.
+        What was imported with a confidence was found by no run, but by a model.
     """
     found = np.zeros(len(rows), [("class_id", "i4"), ("confidence", "f4"), ("run_id", "i4")])
     for name in ("class_id", "confidence", "run_id"):
         found[name] = rows[name]
-    claimed = np.flatnonzero(is_claimed(rows))  # of the others the leading opinion is shown
+    imported = has_flag(rows, FindingFlag.DRAWN) & ~np.isnan(rows["confidence"])
+    claimed = np.flatnonzero(is_claimed(rows) & ~imported)  # of the others the leading opinion is shown
     if len(claimed) == 0:
         return found
     found[claimed] = (0, np.nan, 0)

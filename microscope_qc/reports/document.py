@@ -128,7 +128,7 @@ class GroupNumbers(ReportedNumbers):
     spread_reason: str | None
     raw: Column = Field(description="what models found, by the class that they said")
     reviewed: Column = Field(description="what is left after the review, with what users drew")
-    corrected: Column = Field(description="what is true if findings that nobody judged are like judged ones")
+    corrected: Column = Field(description="what is true if findings that nobody judged are like a random sample")
     share: ReportedShare | None = Field(description="of the findings of all classes")
     rejected: ReportedShare = Field(description="of the judged ones")
     size_um: Sizes

@@ -202,8 +202,9 @@ WORDS = {
     "All boxes were drawn or imported by a user; no model was used.": "Alle Rahmen wurden eingezeichnet oder "
     "importiert; kein Modell wurde verwendet.",
     "Raw: what models found. Reviewed: what the review left of it, with what users drew. Corrected: what is true if "
-    "findings that nobody judged are like judged ones.": "Roh: was Modelle fanden. Geprüft: was die Prüfung davon "
-    "ließ, mit dem, was eingezeichnet wurde. Korrigiert: was zutrifft, wenn ungeprüfte Befunde den geprüften gleichen.",
+    "findings that nobody judged are like a random sample.": "Roh: was Modelle fanden. Geprüft: was die Prüfung davon "
+    "ließ, mit dem, was eingezeichnet wurde. Korrigiert: was zutrifft, wenn ungeprüfte Befunde einer "
+    "Zufallsstichprobe gleichen.",
     "errors are one standard deviation where the tables say them. In a mean, an element that a spectrum does not list "
     "counts as 0, and errors do not include the spread between spectra.": "Fehler sind eine Standardabweichung, wo die "
     "Tabellen sie nennen. In einem Mittelwert zählt ein Element, das ein Spektrum nicht nennt, als 0; Fehler enthalten "
@@ -222,9 +223,11 @@ WORDS = {
     "berücksichtigen die Streuung zwischen Proben, oder zwischen Schliffen, wo keine oder nur eine Probe genannt ist "
     "(Quasi-Poisson, t-Quantil); die eines Schliffs gelten für zufällig verteilte Befunde (Poisson), und die Streuung "
     "zwischen Schliffen ist unbekannt.",
-    "Corrected numbers take findings that nobody judged for as true as judged ones of the same model, class and "
-    "confidence. What models missed is in no number unless recall was estimated.": "Korrigierte Zahlen nehmen an, dass "
-    "ungeprüfte Befunde so oft zutreffen wie geprüfte desselben Modells, derselben Klasse und Konfidenz. Was Modelle "
+    "Corrected numbers take findings that nobody judged for as true as a random sample of the same model, class "
+    "and confidence. What models missed is in no number unless recall was estimated.": "Korrigierte Zahlen nehmen "
+    "an, dass "
+    "ungeprüfte Befunde so oft zutreffen wie eine Zufallsstichprobe desselben Modells, derselben Klasse und "
+    "Konfidenz. Was Modelle "
     "übersahen, ist in keiner Zahl enthalten, außer die Trefferquote wurde geschätzt.",
     "Size is the longer side of the box in the section. Sizes in a section are not sizes in the volume.": "Größe ist "
     "die längere Seite des Rahmens im Schliff. Größen im Schliff sind nicht Größen im Volumen.",
@@ -275,6 +278,31 @@ SENTENCES = (
         r"(?:was|were) judged \((\d+) are needed\)",
         "nicht schätzbar: {0} ungeprüfte Befunde haben eine Konfidenz von {1} bis {2}, und {3} solche wurden geprüft "
         "({4} sind nötig)",
+    ),
+    (
+        r"not estimable: (\d+) unreviewed findings? (?:has|have) a confidence of ([\d.]+) to ([\d.]+), and only "
+        r"(\d+) such "
+        r"(?:was|were) drawn at random \((\d+) are needed\)",
+        "nicht schätzbar: {0} ungeprüfte Befunde haben eine Konfidenz von {1} bis {2}, und nur {3} solche wurden "
+        "zufällig "
+        "gezogen ({4} sind nötig)",
+    ),
+    (
+        r"not estimable: (\d+) unreviewed findings? (?:has|have) a confidence of ([\d.]+) to ([\d.]+), and of (\d+) "
+        r"such "
+        r"that (?:was|were) judged none was drawn at random: reviews in worst-first order say nothing of what they did "
+        r"not reach; draw a random sample",
+        "nicht schätzbar: {0} ungeprüfte Befunde haben eine Konfidenz von {1} bis {2}, und von {3} geprüften solchen "
+        "wurde "
+        "keiner zufällig gezogen: wer die schlimmsten zuerst prüft, erfährt nichts über die nicht erreichten; eine "
+        "Zufallsstichprobe ziehen",
+    ),
+    (
+        r"not estimable: (\d+) unreviewed findings? with a confidence of ([\d.]+) to ([\d.]+) (?:lies|lie) on slides "
+        r"of "
+        r"which none was drawn at random; draw from all slides",
+        "nicht schätzbar: {0} ungeprüfte Befunde mit einer Konfidenz von {1} bis {2} liegen auf Schliffen, von denen "
+        "keiner zufällig gezogen wurde; aus allen Schliffen ziehen",
     ),
     (r"no", "keine"),
     (r"only (\d+)", "nur {0}"),

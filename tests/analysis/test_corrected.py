@@ -6,14 +6,16 @@ import numpy as np
 import pytest
 
 from microscope_qc.analysis.corrected import Stratum, corrected, corrected_count
+from microscope_qc.analysis.drawn import DRAWN, REACHED
 from microscope_qc.analysis.tally import STRATUM_DTYPE, UNJUDGED, WRONG
 
 
 def strata(*of):
-    """Strata from class, band, outcome and count."""
+    """Strata from class, band, outcome and count; all that is judged was drawn at random."""
     rows = np.zeros(len(of), STRATUM_DTYPE)
     for row, (label, band, outcome, count) in zip(rows, of, strict=True):
         row["label"], row["band"], row["outcome"], row["count"] = label, band, outcome, count
+        row["drawn"] = REACHED if outcome == UNJUDGED else DRAWN
     return rows
 
 

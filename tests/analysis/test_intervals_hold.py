@@ -14,10 +14,11 @@ import pytest
 from microscope_qc.analysis.comparison import Group, holm, power, rate_ratio
 from microscope_qc.analysis.corrected import corrected
 from microscope_qc.analysis.counts import pooled_density
+from microscope_qc.analysis.drawn import BANDS, DRAWN, REACHED
 from microscope_qc.analysis.groups import true_density
 from microscope_qc.analysis.shares import pooled_share
 from microscope_qc.analysis.sizes import pooled_quantiles
-from microscope_qc.analysis.tally import BANDS, STRATUM_DTYPE, UNJUDGED, WRONG
+from microscope_qc.analysis.tally import STRATUM_DTYPE, UNJUDGED, WRONG
 
 SLIDES, SPREADS = (2, 3, 6, 12), (1, 4)
 FEW, MANY = 400, 10_000
@@ -72,6 +73,7 @@ def imperfect(rng: Rng, slides: int, spread: float) -> tuple[np.ndarray, np.ndar
     strata = np.zeros(len(is_true), STRATUM_DTYPE)
     strata["band"], strata["count"] = confidence * BANDS, 1
     judged = rng.random(len(is_true)) < 0.5
+    strata["drawn"] = np.where(judged, DRAWN, REACHED)
     strata["outcome"] = np.where(~judged, UNJUDGED, np.where(is_true, 0, WRONG))
     rejected = np.bincount(
         np.r_[np.repeat(np.arange(slides), true), np.repeat(np.arange(slides), wrong)],

@@ -7,6 +7,7 @@ import pytest
 
 from microscope_qc.analysis.corrected import corrected
 from microscope_qc.analysis.coverage import Declared, Scan, SlideCoverage
+from microscope_qc.analysis.drawn import cells_of, chance, last_drawn
 from microscope_qc.analysis.recall import recall, with_missed
 from microscope_qc.analysis.stack import Stack, TalliedSlide
 from microscope_qc.analysis.tally import ClassBook, tally_slide
@@ -26,9 +27,12 @@ def square(number: int, y: int, x: int, side: int, *, drawn: bool = True, classe
 
 def slide_of(
     places: np.ndarray, found: np.ndarray, *, judged: np.ndarray | bool = True, areas: tuple[Declared, ...] = (),
-    limit: float = 0.0, name: str = "s",
+    limit: float = 0.0, name: str = "s", at_random: np.ndarray | bool = False,
 ) -> tuple[ClassBook, TalliedSlide]:  # fmt: skip
-    """Defects (y, x) of the first class; a model has those that were ``found``, users drew the others."""
+    """Defects (y, x) of the first class; a model has those that were ``found``, users drew the others.
+
+    Of what was found the part that is ``judged`` was, in the order of chance where that was ``at_random``.
+    """
     count = len(places)
     state = np.where(found & judged, ReviewState.CONFIRMED, ReviewState.UNREVIEWED)
     drawn = np.uint8(FindingFlag.DRAWN)
@@ -37,15 +41,18 @@ def slide_of(
         count, id=np.arange(1, count + 1), class_id=1, y0=y - 1, x0=x - 1, y1=y + 1, x1=x + 1, state=state,
         confidence=np.where(found, 0.9, np.nan), flags=np.where(found & (state == 0), 0, drawn),
     )  # fmt: skip
+    rows["flags"][found & judged & at_random] |= np.uint8(FindingFlag.SAMPLED)
     said = rows.copy()
     said["class_id"] = np.where(found, 1, 0)
     said["run_id"] = np.where(found, 1, 0)
     coverage = SlideCoverage((SIDE, SIDE), [Scan(1, frozenset({1, 2}), Region(0, 0, SIDE, SIDE))], areas)
     book = ClassBook()
     model = book.model("m")
+    drawn = found & judged & at_random
     tally = tally_slide(
-        rows, said, coverage, (1.0, 1.0), book=book, classes=CLASSES, models={1: model}, confidence_limit=limit
-    )
+        rows, said, coverage, (1.0, 1.0), book=book, classes=CLASSES, models={1: model}, confidence_limit=limit,
+        drawn_to=last_drawn([(cells_of(said["class_id"][drawn], said["confidence"][drawn]), rows["id"][drawn])]),
+    )  # fmt: skip
     return book, TalliedSlide(name, "", tally)
 
 
@@ -120,8 +127,10 @@ def test_the_truth_lies_within_the_limits_as_often_as_they_say():
         areas = tuple(square(n, n // 10 * 100, n % 10 * 100, 100) for n in corners.tolist())
         searched = np.isin((places // 100) @ [10, 1], corners)
         kept = found | searched
-        judged = searched | (rng.random(total) < 0.4)
-        book, slide = slide_of(places[kept], found[kept], judged=judged[kept], areas=areas)
+        at_random = chance(np.arange(1, kept.sum() + 1)) < np.uint64(0.4 * 2**64)
+        book, slide = slide_of(
+            places[kept], found[kept], judged=searched[kept] | at_random, areas=areas, at_random=at_random
+        )
         stack, wanted, known = estimated(book, slide)
         if known.share is None:
             continue

@@ -8,6 +8,20 @@ import pytest
 from microscope_qc.analysis.sampling import estimate_words, half_width, sample_estimate, sample_order
 
 
+def estimate(confidence, known, kept, at_random=None, ids=None):
+    """What is said of findings of which those that are known were drawn at random, in the order of their chance."""
+    ids = np.arange(1, len(confidence) + 1) if ids is None else ids
+    return sample_estimate(ids, confidence, known=known, kept=kept, at_random=known if at_random is None else at_random)
+
+
+def drawn_first(confidence, counts):
+    """Which findings a sample of so many of each band begins with."""
+    chosen, order = np.zeros(len(confidence), bool), sample_order(np.arange(1, len(confidence) + 1), confidence)
+    for band, count in counts.items():
+        chosen[order[(confidence[order] * 5).astype(int) == band][:count]] = True
+    return chosen
+
+
 def some_confidences(count: int) -> np.ndarray:
     return np.random.default_rng(1).beta(2, 1, count)
 
@@ -43,12 +57,13 @@ def test_the_interval_shrinks_and_holds_the_truth():
     for _ in range(100):
         confidence = rng.beta(2, 1, count)
         true = rng.random(count) < confidence
-        order = sample_order(rng.permutation(count) + 1, confidence)
+        ids = rng.permutation(count) + 1
+        order = sample_order(ids, confidence)
         widths = []
         for judged in (60, 200, 800, count):
             known = np.zeros(count, bool)
             known[order[:judged]] = True
-            found = sample_estimate(confidence, known, true | ~known)
+            found = estimate(confidence, known, true | ~known, ids=ids)
             widths.append(half_width(found.now))
             if judged == 200:
                 inside += found.now.interval[0] <= true.sum() <= found.now.interval[1]
@@ -60,17 +75,35 @@ def test_the_interval_shrinks_and_holds_the_truth():
 
 def test_it_is_said_in_words():
     confidence, none = np.full(100, 0.9), np.zeros(100, bool)
-    assert estimate_words(sample_estimate(confidence, none, ~none)).startswith("Nothing is judged yet")
-    judged = np.arange(100) < 20
-    words = estimate_words(sample_estimate(confidence, judged, np.arange(100) != 3))
-    assert words.startswith("95 of 100 findings are true (") and "from 20 judged" in words and "after 50 more" in words
-    assert estimate_words(sample_estimate(confidence, ~none, ~none)) == "100 of 100 findings are true: all are judged."
+    assert estimate_words(estimate(confidence, none, ~none)).startswith("Nothing is judged yet")
+    judged = drawn_first(confidence, {4: 20})
+    kept = np.arange(100) != np.flatnonzero(judged)[3]
+    words = estimate_words(estimate(confidence, judged, kept))
+    assert words.startswith("95 of 100 findings are true (") and "from 20 judged." in words and "after 50 more" in words
+    assert estimate_words(estimate(confidence, ~none, ~none)) == "100 of 100 findings are true: all are judged."
+    assert estimate_words(estimate(confidence, judged, kept, at_random=none)) == (
+        "Of 20 judged findings none was drawn at random: how many of 100 findings are true is not known. "
+        "Judge in this order, without leaving any out."
+    )
+    others = ~drawn_first(confidence, {4: 90})
+    words = estimate_words(estimate(confidence, judged | others, kept, at_random=judged))
+    assert "from 20 judged at random." in words
 
 
-def test_worst_first_would_be_wrong_where_bands_differ():
+def test_what_was_passed_over_ends_the_sample():
+    """Whoever leaves out what is hard to judge has no random sample."""
+    confidence = np.full(100, 0.9)
+    judged = drawn_first(confidence, {4: 30})
+    passed = drawn_first(confidence, {4: 12}) & ~drawn_first(confidence, {4: 11})
+    assert estimate(confidence, judged, judged).judged == 30
+    found = estimate(confidence, judged & ~passed, judged)
+    assert (found.judged, found.others) == (11, 18)
+
+
+def test_bands_are_told_apart():
     """The share of the judged ones alone is not that of all."""
     confidence = np.r_[np.full(500, 0.95), np.full(500, 0.1)]
-    known = np.r_[np.arange(500) < 400, np.arange(500) < 40]
+    known = drawn_first(confidence, {4: 400, 0: 40})
     kept = ~(known & (confidence < 0.5))
-    found = sample_estimate(confidence, known, kept)
+    found = estimate(confidence, known, kept)
     assert found.now.count == pytest.approx(500) and found.judged == 440

@@ -97,10 +97,17 @@ def test_help_lists_what_is_registered(capsys):
 
 @pytest.mark.parametrize(
     "wrong", [["report", "--maps", "-1"], ["report", "--gallery", "-1"], ["overview", "--size", "-1"],
-              ["overview", "--size", "0"]],
+              ["overview", "--size", "0"], ["overview", "--size", "199"]],
 )  # fmt: skip
 def test_fewer_than_none_is_refused(wrong: list[str], tmp_path, capsys) -> None:
     command, *option = wrong
     assert main([command, str(tmp_path / "p.mqc"), str(tmp_path / "out.html"), *option]) == 2
     said = capsys.readouterr().err
-    assert "below 0" in said or "cannot have" in said
+    assert "below 0" in said or "cannot have" in said or "at least 200 px" in said
+
+
+def test_an_overview_is_as_large_as_asked_for_or_it_says_that_the_slide_is_not(project_path, tmp_path, capsys) -> None:
+    assert main(["overview", str(project_path), str(tmp_path / "a.png"), "--size", "30000"]) == 0
+    assert "200 px; it is not shown larger" in capsys.readouterr().err
+    assert main(["overview", str(project_path), str(tmp_path / "a.png")]) == 0
+    assert "not shown larger" not in capsys.readouterr().err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from microscope_qc.core.boxes import FindingFlag, ReviewState, has_flag
 from microscope_qc.project import Project
 
 
@@ -157,3 +158,31 @@ def test_a_project_that_a_window_has_open_is_read_but_not_changed(cell, told, re
         for command in (["review", cell, "--all", "--confirm"], ["history", cell, "undo"], ["runs", cell, "delete", 1]):
             said = refused(*command)
             assert "is open in a window of" in said and "Close it there" in said
+
+
+@pytest.mark.parametrize(
+    ("asked", "drawn"),
+    [
+        (("--all", "--sample", 2), True),
+        (("--where", "class=CRK slide=S1", "--sample", 2), True),
+        (("--where", "confidence<0.9", "--sample", 2), False),
+        (("--all",), False),
+    ],
+)
+def test_only_a_sample_of_all_is_marked_as_drawn_at_random(cell, told, asked, drawn):
+    """A sample of some findings says nothing of the others, and whoever judges all of a list has chosen it."""
+    told("review", cell, *asked, "--confirm")
+    with Project.open(cell, write=False) as project:
+        judged = [row for row in project.boxes.rows() if row["state"] == ReviewState.CONFIRMED]
+        assert judged and any(row["flags"] & FindingFlag.SAMPLED for row in judged) == drawn
+
+
+def test_a_judgement_that_is_taken_back_was_not_drawn_either(cell, told):
+    told("review", cell, "--all", "--sample", 2, "--reject", "false positive")
+    told("review", cell, "--all", "--unreview")
+    told("review", cell, "--all", "--confirm")
+    with Project.open(cell) as project:
+        assert not has_flag(project.boxes.rows(), FindingFlag.SAMPLED).any()
+        for _ in range(2):
+            project.history.undo()
+        assert has_flag(project.boxes.rows(), FindingFlag.SAMPLED).sum() == 2

@@ -26,6 +26,8 @@ from microscope_qc.workflows.results.grouping import statistics_by
 from microscope_qc.workflows.results.grouping_text import grouped_lines
 from microscope_qc.workflows.results.plot_parts import members_by
 from microscope_qc.workflows.results.statistics import numbers_together, slide_findings, slide_numbers, statistics_of
+from microscope_qc.workflows.review import judging
+from microscope_qc.workflows.review.matching import matching
 
 SPECIMENS = ("a1", "a1", "a2", "b1", "b2", "b3")
 
@@ -89,6 +91,10 @@ def test_a_group_is_counted_finding_by_finding(batches: Project) -> None:
 
 
 def test_corrected_stands_between_what_is_known_and_what_is_kept(batches: Project) -> None:
+    assert "worst-first" in by(batches)["total"]["corrected"]["reason"], "how they were chosen is not known"
+    drawn = matching(batches, None).sample(120).ids
+    judging.confirm(batches, drawn[::2], at_random=True)
+    judging.reject(batches, drawn[1::2], "false positive", at_random=True)
     everything = by(batches)["total"]
     column = everything["corrected"]
     assert everything["kept"] - column["unjudged"] < column["count"] < everything["kept"] < everything["raw"]["count"]
@@ -103,6 +109,24 @@ def test_corrected_stands_between_what_is_known_and_what_is_kept(batches: Projec
     everything = by(batches)["total"]
     assert everything["corrected"]["count_interval"] == [everything["kept"]] * 2, "all is known"
     assert everything["corrected"]["interval"] == pytest.approx(everything["reviewed"]["interval"])
+
+
+def test_what_was_imported_with_a_confidence_is_not_known_to_be_true(tmp_path: Path) -> None:
+    """Some other program found it; boxes without a confidence were drawn by somebody."""
+    with make(tmp_path / "cell.mqc", slides=1) as project:
+        class_id, slide = project.classes.by_code("ACP").id, project.slides[0].id
+        ids = project.boxes.add(slide, make_rows(40, class_id=class_id, confidence=0.9, **places(40)))
+        far = {name: side + 300 for name, side in places(5).items()}
+        project.boxes.add(slide, make_rows(5, class_id=class_id, **far))
+        everything = by(project)["total"]
+        assert everything["raw"]["count"] == 40 and everything["reviewed"]["count"] == 45
+        column = everything["corrected"]
+        assert (column["count"], column["unjudged"]) == (None, 40) and "no such was judged" in column["reason"]
+        drawn = matching(project, None).sample(20).ids
+        assert set(drawn.tolist()) < set(ids.tolist())
+        judging.confirm(project, drawn[:15], at_random=True)
+        judging.reject(project, drawn[15:], "false positive", at_random=True)
+        assert by(project)["total"]["corrected"]["count"] == pytest.approx(5 + 15 + 20 * 0.75)
 
 
 def test_how_much_is_enough_is_said_in_sections_findings_and_area(batches: Project) -> None:
@@ -290,6 +314,7 @@ def test_a_group_in_which_a_class_was_not_found(batches: Project) -> None:
 def test_the_command_the_table_and_the_frame_say_the_same(
     batches: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    judging.confirm(batches, matching(batches, None).sample(150).ids, at_random=True)
     found, path = by(batches, "batch"), str(batches.path)
     batches.close()
     assert main(["stats", path, "--group-by", "batch", "--json", "--progress", "none"]) == 0

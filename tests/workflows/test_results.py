@@ -18,6 +18,7 @@ from microscope_qc.core.errors import ExchangeError, InputError, RegistrationErr
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import run_job
 from microscope_qc.project import Project
+from microscope_qc.reports import overview
 from microscope_qc.workflows.results.report import write_overview, write_report
 from microscope_qc.workflows.results.statistics import project_statistics
 from microscope_qc.workflows.results.statistics_text import statistics_lines
@@ -59,6 +60,23 @@ def test_overview_as_tiff_knows_its_scale(project, tmp_path):
         assert page.tags["ResolutionUnit"].value == 3  # per cm
         # 600 px of 0.5 um stand on 1200 px: 0.25 um each
         assert numerator / denominator == pytest.approx(1e4 / 0.25, rel=1e-3)
+
+
+def test_a_large_overview_is_written_in_parts_and_is_the_same(project, tmp_path, monkeypatch):
+    run_job(write_overview(project, tmp_path / "whole.tif", long_side_px=1200))
+    monkeypatch.setattr(overview, "MOST_PX_AT_ONCE", 1000)
+    monkeypatch.setattr(overview, "BAND_PX", 37)
+    run_job(write_overview(project, tmp_path / "parts.tif", long_side_px=1200))
+    whole, parts = (tifffile.imread(tmp_path / name) for name in ("whole.tif", "parts.tif"))
+    assert whole.shape == parts.shape
+    # numbers stand between pixels, and are rounded from where a part begins
+    assert (np.abs(whole.astype(int) - parts).max(axis=2) > 40).mean() < 2e-3
+    with tifffile.TiffFile(tmp_path / "parts.tif") as file:
+        assert file.pages[0].tags["ResolutionUnit"].value == 3 and file.pages[0].compression == 1
+    for name in ("a.png", "a.pdf"):
+        with pytest.raises(InputError, match="too large"):
+            run_job(write_overview(project, tmp_path / name))
+    assert not list(tmp_path.glob("a.*"))
 
 
 def test_overview_as_pdf_is_one_page(project, tmp_path):

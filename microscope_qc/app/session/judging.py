@@ -25,6 +25,8 @@ class Judging:
         self, session: SessionState, navigation: Navigation, writing: Writing, suggested: Suggested
     ) -> None:  # fmt: skip
         self._session, self._navigation, self._writing, self._suggested = session, navigation, writing, suggested
+        self.at_random: Callable[[np.ndarray], bool] = lambda ids: False
+        """Whether findings are the next ones of a random sample, and nobody chose them."""
 
     def _project(self) -> Project:
         if self._session.project is None:
@@ -34,12 +36,14 @@ class Judging:
     def confirm(self, ids: np.ndarray) -> None:
         """Confirm findings: they are defects."""
         if len(ids):
-            judging.confirm(self._project(), ids, carry_out=self._writing.carry_out)
+            at_random, carry_out = self.at_random(ids), self._writing.carry_out
+            judging.confirm(self._project(), ids, carry_out=carry_out, at_random=at_random)
 
     def reject(self, ids: np.ndarray, reason: str) -> None:
         """Reject findings: they are not defects, because of ``reason``."""
         if len(ids):
-            judging.reject(self._project(), ids, reason, carry_out=self._writing.carry_out)
+            at_random, carry_out = self.at_random(ids), self._writing.carry_out
+            judging.reject(self._project(), ids, reason, carry_out=carry_out, at_random=at_random)
 
     def unreview(self, ids: np.ndarray) -> None:
         """Take a judgement back."""
@@ -49,7 +53,8 @@ class Judging:
     def relabel(self, ids: np.ndarray, class_id: int) -> None:
         """Change the class of findings; that of the box just drawn is the class of the next one too."""
         if len(ids):
-            judging.relabel(self._project(), ids, class_id, carry_out=self._writing.carry_out)
+            at_random, carry_out = self.at_random(ids), self._writing.carry_out
+            judging.relabel(self._project(), ids, class_id, carry_out=carry_out, at_random=at_random)
             if self._session.tool == "draw" and ids.tolist() == [self._session.drawn_last]:
                 self._session.set_draw_class(class_id)
 

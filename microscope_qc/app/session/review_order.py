@@ -14,7 +14,7 @@ from microscope_qc.app.session.merged import PixelSizes
 from microscope_qc.app.session.orders import ORDERS, Columns, SeverityChoice, columns_of, order_rows
 from microscope_qc.app.session.places import Places
 from microscope_qc.app.session.state import SessionState
-from microscope_qc.core.boxes import BoxChange, FindingFlag, ReviewState
+from microscope_qc.core.boxes import BoxChange, BoxFilter, FindingFlag, ReviewState
 from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.wording import tooltip
 
@@ -29,6 +29,8 @@ LIVE_SORT_MS = 250
 AT_ONCE = 5_000
 """More findings than this are sorted in a thread; the previous order stays on screen until it is done."""
 ONE_BY_ONE = 50
+LOOK_UP = 1_000
+"""So many findings at a time are looked at for those that nobody judged."""
 
 
 class FindingModel(QAbstractListModel):
@@ -134,13 +136,40 @@ class FindingModel(QAbstractListModel):
         return table.states[self._rows]
 
     def estimate(self) -> SampleEstimate:
-        """How many of the findings in the list are true, from those that were judged."""
+        """How many of the findings in the list are true, from those that were judged at random."""
         from microscope_qc.analysis.sampling import sample_estimate
 
         states, table = self.states(), self._session.scoped.table
-        users = (table.flags[self._rows] & np.uint8(FindingFlag.DRAWN | FindingFlag.CLASS)) != 0
-        known = users | (states != ReviewState.UNREVIEWED)
-        return sample_estimate(table.confidences[self._rows], known, states != ReviewState.REJECTED)
+        flags, confidence = table.flags[self._rows], table.confidences[self._rows]
+        return sample_estimate(
+            table.ids[self._rows], confidence, known=_judged(flags, states, confidence),
+            kept=states != ReviewState.REJECTED, at_random=(flags & np.uint8(FindingFlag.SAMPLED)) != 0,
+        )  # fmt: skip
+
+    def are_next_at_random(self, ids: np.ndarray) -> bool:
+        """Whether findings are the next ones of a random sample: those at the top of it that nobody judged yet.
+
+        A list in which a filter leaves out more than classes and judged findings is none of all findings.
+        """
+        project = self._session.project
+        if self._order != "sample" or project is None or not len(ids):
+            return False
+        shown = project.filters.current
+        if self._session.shown.limited or shown != BoxFilter(class_ids=shown.class_ids, states=shown.states):
+            return False
+        table, left = self._session.scoped.table, set(ids.tolist())
+        order = self.order_ids()
+        for first in range(0, len(order), LOOK_UP):
+            some = order[first : first + LOOK_UP]
+            rows = table.rows_of(some)
+            judged = _judged(table.flags[rows], table.states[rows], table.confidences[rows])
+            for number in some[~judged].tolist():
+                if number not in left:
+                    return False
+                left.remove(number)
+                if not left:
+                    return True
+        return False
 
     def rows_of(self, ids: np.ndarray) -> np.ndarray:
         """Sorted positions on screen of some findings; those not shown are left out."""
@@ -386,3 +415,10 @@ def sorted_places(
     slides = shown.get("slide")
     size = sizes.of(np.zeros(0, np.int64) if slides is None else slides)
     return Places(shown["id"][order_rows(shown, name, classes=classes, pixel_size_um=size, slides=slides)])
+
+
+def _judged(flags: np.ndarray, states: np.ndarray, confidence: np.ndarray) -> np.ndarray:
+    """Whether a user drew, named or judged each finding, see :func:`microscope_qc.core.opinions.is_judged`."""
+    drawn, named = ((flags & np.uint8(flag)) != 0 for flag in (FindingFlag.DRAWN, FindingFlag.CLASS))
+    judged: np.ndarray = (states != ReviewState.UNREVIEWED) | (drawn & np.isnan(confidence)) | (named & ~drawn)
+    return judged

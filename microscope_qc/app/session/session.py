@@ -54,6 +54,7 @@ class Session(SessionState):
 
             self._findings = FindingModel(self)
             self.navigation.order = self._findings.order_ids
+            self.judging.at_random = self._findings.are_next_at_random
         return self._findings
 
     @property

@@ -21,6 +21,7 @@ from microscope_qc.core.boxes import (
 )
 from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.errors import InputError
+from microscope_qc.core.opinions import is_judged
 from microscope_qc.core.outline import Outline
 from microscope_qc.project.commands import CarryOut, at_once
 from microscope_qc.project.deltas import BOX_COLUMNS, Delta, box_columns, columns_of
@@ -305,10 +306,19 @@ class Boxes:
 
     # -- changing and deleting --------------------------------------------------------------------------------------
 
-    def edit(self, ids: Ids, *, title: str = "", amends: LogEntry | None = None, **columns: object) -> None:
+    def edit(
+        self,
+        ids: Ids,
+        *,
+        title: str = "",
+        amends: LogEntry | None = None,
+        at_random: bool = False,
+        **columns: object,
+    ) -> None:
         """Change columns of boxes; a value is one for all or one for each.
 
         ``amends`` is the newest command: where it changed the same columns of the same boxes, both become one entry.
+        ``at_random`` says that boxes which nobody had judged were next in a random sample (``FindingFlag.SAMPLED``).
 
         A box that is no longer rejected loses its reason, unless ``reason`` is given too. The outline of a box that
         moves is moved too; that of a box that changes its size is dropped.
@@ -318,10 +328,16 @@ class Boxes:
         InputError
             When a box, column or class does not exist, or a box would become empty.
         """
-        at_once(self.prepare_edit(ids, title=title, amends=amends, **columns))
+        at_once(self.prepare_edit(ids, title=title, amends=amends, at_random=at_random, **columns))
 
     def prepare_edit(
-        self, ids: Ids, *, title: str = "", amends: LogEntry | None = None, **columns: object
+        self,
+        ids: Ids,
+        *,
+        title: str = "",
+        amends: LogEntry | None = None,
+        at_random: bool = False,
+        **columns: object,
     ) -> PendingCommand:
         """Prepare :meth:`edit` without writing: for so many boxes that writing would block a window."""
         unknown = sorted(set(columns) - set(EDITABLE_COLUMNS))
@@ -336,7 +352,7 @@ class Boxes:
             owners = []
             count = 0
             for slide_id, places in self._tables.by_slide(wanted):
-                before, after, changed = self._edited(slide_id, wanted, places, columns)
+                before, after, changed = self._edited(slide_id, wanted, places, columns, at_random=at_random)
                 if len(after):
                     check_rows(self._store, after, names=changed)
                     old, new = (box_columns(rows, slide_id, names=changed) for rows in (before, after))
@@ -351,7 +367,7 @@ class Boxes:
         return self._store.prepare(title or "Change boxes", build=build, size=len(wanted), amends=amends)
 
     def _edited(
-        self, slide_id: int, wanted: np.ndarray, places: np.ndarray, columns: Mapping[str, object]
+        self, slide_id: int, wanted: np.ndarray, places: np.ndarray, columns: Mapping[str, object], *, at_random: bool
     ) -> tuple[np.ndarray, np.ndarray, list[str]]:
         """Rows of the boxes of a slide before and after a change, and the columns that may differ."""
         table = self.table(slide_id)
@@ -365,7 +381,11 @@ class Boxes:
         other = differs(before, after, changed)
         if not other.all():
             before, after = before[other], after[other]
-        changed += _claim(after, columns)
+        if at_random:
+            after["flags"][~is_judged(before)] |= np.uint8(FindingFlag.SAMPLED)
+        if "state" in columns:  # what is no longer judged was not judged at random either
+            after["flags"][~is_judged(after)] &= ~np.uint8(FindingFlag.SAMPLED)
+        changed += _claim(after, columns, more={"flags"} if (before["flags"] != after["flags"]).any() else set())
         return before, after, changed
 
     def delete(self, ids: Ids, *, title: str = "", carry_out: CarryOut = at_once) -> None:
@@ -419,12 +439,11 @@ class Boxes:
         yield from self._measurements.unlinking(ids)
 
 
-def _claim(after: np.ndarray, columns: Collection[str]) -> list[str]:
+def _claim(after: np.ndarray, columns: Collection[str], *, more: set[str]) -> list[str]:
     """Make class and box a user's where the change of ``columns`` says so; return what else is stored because of it.
 
-    What is judged keeps the class and box that it was judged with.
+    What is judged keeps the class and box that it was judged with. ``more`` has changed already.
     """
-    more: set[str] = set()
     if "class_id" in columns:
         after["flags"] |= np.uint8(FindingFlag.CLASS)
         more |= {"flags"}

@@ -9,16 +9,17 @@ from typing import Any
 import numpy as np
 
 from microscope_qc.analysis.counts import density
+from microscope_qc.analysis.drawn import cells_of, last_drawn
 from microscope_qc.analysis.groups import group_numbers
 from microscope_qc.analysis.stack import CountedClasses, TalliedSlide
 from microscope_qc.analysis.tally import ALL, CLASS, EVERY, GROUP, ClassBook, tally_slide
-from microscope_qc.core.arrays import Rows
-from microscope_qc.core.boxes import ReviewState
+from microscope_qc.core.arrays import Ints, Rows
+from microscope_qc.core.boxes import FindingFlag, ReviewState, has_flag
 from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.core.numbers import natural, short_text
-from microscope_qc.core.opinions import as_found
+from microscope_qc.core.opinions import as_found, is_judged
 from microscope_qc.core.specimen import SpecimenField, find_field
 from microscope_qc.core.wording import listed
 from microscope_qc.project import Project
@@ -27,6 +28,8 @@ from microscope_qc.project.wording import included_words
 from microscope_qc.workflows.detection.coverage import AreaSources, all_area_sources, read_areas
 
 SLIDE, PROJECT, BY_CLASS, BY_CLASS_GROUP = "slide", "project", "class", "class-group"
+IMPORTED = "imported"
+"""Model of what was imported with a confidence."""
 _OWN = (SLIDE, PROJECT, BY_CLASS, BY_CLASS_GROUP)
 
 
@@ -41,6 +44,7 @@ class SlideToCount:
     classes: tuple[DefectClass, ...]
     models: Mapping[int, str]
     confidence_limit: float
+    drawn_to: Mapping[int, int]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,6 +74,15 @@ class CountedSlides:
     slides: list[CountedSlide] = field(default_factory=list)
     heads: list[dict[str, str]] = field(default_factory=list)
     fields: list[SpecimenField] = field(default_factory=list)
+    _total: tuple[int, int, dict[str, Any]] | None = None
+
+    @property
+    def total(self) -> dict[str, Any]:
+        """The numbers of all slides, worked out once: groups of the same slides are asked for again and again."""
+        state = len(self.slides), len(self.book.classes)
+        if self._total is None or self._total[:2] != state:
+            self._total = *state, _numbers(self.slides, self.book)
+        return self._total[2]
 
     def take(self, project: Project, slide_ids: Collection[int] | None = None) -> list[SlideToCount]:
         """Take what is to be counted of a project (:func:`counted`), and note its name and fields."""
@@ -90,13 +103,20 @@ def slides_to_count(project: Project, slide_ids: Collection[int] | None = None) 
     for run in project.runs:
         models.setdefault(run.slide_id, {})[run.id] = _model(run)
     classes, chosen = tuple(project.classes), set(wanted)
+    drawn: list[tuple[Ints, Ints]] = []
+    drawn_to: dict[int, int] = {}
     for sources in all_area_sources(project):
         if (number := sources.slide.id) in chosen:
             rows, included = project.boxes.table(number).rows, project.boxes.included(number)
             rows = rows[np.flatnonzero(included)]  # a copy
             found = as_found(rows, project.opinions.of_slide(number), hidden_runs=known.hidden_runs)
-            finders = models.get(number, {})
-            slides.append(SlideToCount(project.name, sources, rows, found, classes, finders, known.confidence_limit))
+            finders = {0: IMPORTED} | models.get(number, {})
+            limit = known.confidence_limit
+            slides.append(SlideToCount(project.name, sources, rows, found, classes, finders, limit, drawn_to))
+            at_random = np.flatnonzero(has_flag(rows, FindingFlag.SAMPLED) & is_judged(rows))
+            cells = cells_of(found["class_id"][at_random], found["confidence"][at_random])
+            drawn.append((cells, rows["id"][at_random]))
+    drawn_to |= last_drawn(drawn)  # of all slides together: a sample may have passed one that has few
     return slides
 
 
@@ -110,6 +130,7 @@ def counted(known: SlideToCount, book: ClassBook) -> CountedSlide:
     tally = tally_slide(
         known.rows, known.found, areas.coverage, record.pixel_size_um, book=book, classes=known.classes,
         models={run: book.model(name) for run, name in known.models.items()}, confidence_limit=known.confidence_limit,
+        drawn_to=known.drawn_to,
     )  # fmt: skip
     section = TalliedSlide(record.name, specimen_of(record), tally)
     return CountedSlide(
@@ -165,7 +186,7 @@ def grouped_statistics(known: CountedSlides, by: Sequence[str] = ()) -> dict[str
     fields = field_names(known, by)
     keys = [name for name in fields if name not in (BY_CLASS, BY_CLASS_GROUP)]
     left_out = [other for own, other in ((BY_CLASS, "class_groups"), (BY_CLASS_GROUP, "classes")) if own in fields]
-    total = _numbers(known.slides, known.book)
+    total = known.total
     groups = []
     for values, mine in members_of(known, keys):
         numbers = total if len(mine) == len(known.slides) else _numbers(mine, known.book)

@@ -10,7 +10,7 @@ import numpy as np
 from microscope_qc.core.arrays import Flags, Ints
 from microscope_qc.core.box_rows import REJECT_REASONS, SAYS_NOTHING, ReviewState
 from microscope_qc.core.errors import InputError
-from microscope_qc.core.opinions import class_is_users
+from microscope_qc.core.opinions import is_judged
 from microscope_qc.core.wording import count_text, listed, percent_text, significant_text, things
 from microscope_qc.reports.charts import COLOURS
 from microscope_qc.reports.plot_values import Plot, PlotMark, Series, Shape
@@ -224,7 +224,7 @@ def _became(found: CountedFindings, slide: FoundOnSlide) -> Ints:
     """Number of the outcome of each finding."""
     rows, book = slide.rows, found.known.book
     artefacts = [place for place, one in enumerate(book.classes) if one.group.casefold() == _PREPARATION]
-    judged, reasons = class_is_users(rows), rows["reason"].astype(str)
+    judged, reasons = is_judged(rows), rows["reason"].astype(str)
     rejected = rows["state"] == ReviewState.REJECTED
     aside = rejected & np.isin(reasons, [*SAYS_NOTHING])
     artefact = (rejected & (reasons == _ARTEFACT)) | (

@@ -57,7 +57,7 @@ METHOD = (
     "Intervals hold 95 %. Those of several slides allow for the spread between specimens, or between slides where no "
     "or one specimen is named (quasi-Poisson, t quantile); of one slide they are those of findings scattered at random "
     "(Poisson), and the spread between sections is unknown.",
-    "Corrected numbers take findings that nobody judged for as true as judged ones of the same model, class and "
+    "Corrected numbers take findings that nobody judged for as true as a random sample of the same model, class and "
     "confidence. What models missed is in no number unless recall was estimated.",
     "Size is the longer side of the box in the section. Sizes in a section are not sizes in the volume.",
 )

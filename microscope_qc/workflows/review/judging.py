@@ -1,6 +1,8 @@
 """Judgements of findings: whether they are defects, of which class, and whether they are chosen for the SEM.
 
 Each call is one entry of the history. ``carry_out`` writes it: now, or in the background where a window must not wait.
+``at_random`` says that the findings were next in a random sample (:func:`~microscope_qc.analysis.sampling.sample_order`
+of all that could be drawn): only such judgements say something of the findings that nobody judged.
 """
 
 from __future__ import annotations
@@ -14,16 +16,20 @@ from microscope_qc.project import Project
 from microscope_qc.project.commands import CarryOut, at_once
 
 
-def confirm(project: Project, ids: np.ndarray, *, carry_out: CarryOut = at_once) -> None:
+def confirm(project: Project, ids: np.ndarray, *, carry_out: CarryOut = at_once, at_random: bool = False) -> None:
     """Confirm that findings are defects."""
     title = f"Confirm {_findings(ids)}"
-    carry_out(project.boxes.prepare_edit(ids, title=title, state=ReviewState.CONFIRMED, reason=""))
+    carry_out(project.boxes.prepare_edit(ids, title=title, at_random=at_random, state=ReviewState.CONFIRMED, reason=""))
 
 
-def reject(project: Project, ids: np.ndarray, reason: str, *, carry_out: CarryOut = at_once) -> None:
+def reject(
+    project: Project, ids: np.ndarray, reason: str, *, carry_out: CarryOut = at_once, at_random: bool = False
+) -> None:
     """Reject findings for a reason."""
     title = f"Reject {_findings(ids)}: {reason}"
-    carry_out(project.boxes.prepare_edit(ids, title=title, state=ReviewState.REJECTED, reason=reason))
+    carry_out(
+        project.boxes.prepare_edit(ids, title=title, at_random=at_random, state=ReviewState.REJECTED, reason=reason)
+    )
 
 
 def unreview(project: Project, ids: np.ndarray, *, carry_out: CarryOut = at_once) -> None:
@@ -32,10 +38,12 @@ def unreview(project: Project, ids: np.ndarray, *, carry_out: CarryOut = at_once
     carry_out(project.boxes.prepare_edit(ids, title=title, state=ReviewState.UNREVIEWED, reason=""))
 
 
-def relabel(project: Project, ids: np.ndarray, class_id: int, *, carry_out: CarryOut = at_once) -> None:
+def relabel(
+    project: Project, ids: np.ndarray, class_id: int, *, carry_out: CarryOut = at_once, at_random: bool = False
+) -> None:
     """Give findings another class."""
     title = f"Class {_findings(ids)} to {project.classes.by_id(class_id).code}"
-    carry_out(project.boxes.prepare_edit(ids, title=title, class_id=class_id))
+    carry_out(project.boxes.prepare_edit(ids, title=title, at_random=at_random, class_id=class_id))
 
 
 def choose(project: Project, ids: np.ndarray, chosen: bool, *, carry_out: CarryOut = at_once) -> None:

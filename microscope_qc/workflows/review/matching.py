@@ -8,21 +8,28 @@ from dataclasses import dataclass
 import numpy as np
 
 from microscope_qc.analysis.sampling import SampleEstimate, sample_estimate, sample_order
-from microscope_qc.core.arrays import Flags
-from microscope_qc.core.boxes import BOX_DTYPE, ReviewState
-from microscope_qc.core.opinions import class_is_users
+from microscope_qc.core.arrays import Flags, Rows
+from microscope_qc.core.boxes import BOX_DTYPE, FindingFlag, ReviewState, has_flag
+from microscope_qc.core.opinions import is_judged
 from microscope_qc.core.query import Query, parse
 from microscope_qc.core.query_fields import FieldRows
 from microscope_qc.project import Project
 from microscope_qc.project.records import SlideRecord
 
+_OF_SAMPLE = ("class", "slide", "state")
+"""Whatever else a query asks for, a random sample of what it means is none of all findings."""
+
 
 @dataclass(frozen=True, slots=True)
 class Matches:
-    """What a query means: rows by slide, and how many more fit that do not count in the project."""
+    """What a query means: rows by slide, and how many more fit that do not count in the project.
+
+    ``of_all`` says that all findings of their classes and slides are meant, but for judged ones.
+    """
 
     slides: tuple[tuple[SlideRecord, np.ndarray], ...]
     hidden: int
+    of_all: bool = False
 
     @property
     def ids(self) -> np.ndarray:
@@ -31,23 +38,23 @@ class Matches:
 
     def sample(self, count: int) -> Matches:
         """Return so many of them that were not judged, drawn at random in bands of confidence; see ``sample_order``."""
-        every = [rows for _, rows in self.slides]
-        rows = np.concatenate(every) if every else np.zeros(0, BOX_DTYPE)
+        rows = self._rows()
         order = sample_order(rows["id"], rows["confidence"])
-        wanted = rows["id"][order[~class_is_users(rows)[order]]][:count]
+        wanted = rows["id"][order[~is_judged(rows)[order]]][:count]
         slides = [(slide, mine[np.isin(mine["id"], wanted)]) for slide, mine in self.slides]
-        return Matches(tuple((slide, mine) for slide, mine in slides if len(mine)), self.hidden)
+        return Matches(tuple((slide, mine) for slide, mine in slides if len(mine)), self.hidden, self.of_all)
 
     def estimate(self) -> SampleEstimate:
-        """How many of them are true, from those that were judged."""
-        confidence, known, kept = (
-            np.concatenate([np.zeros(0, kind), *(of(rows) for _, rows in self.slides)])
-            for kind, of in (
-                (float, lambda rows: rows["confidence"]), (bool, class_is_users),
-                (bool, lambda rows: rows["state"] != ReviewState.REJECTED),
-            )
+        """How many of them are true, from those that were judged at random."""
+        rows = self._rows()
+        return sample_estimate(
+            rows["id"], rows["confidence"], known=is_judged(rows), kept=rows["state"] != ReviewState.REJECTED,
+            at_random=has_flag(rows, FindingFlag.SAMPLED),
         )  # fmt: skip
-        return sample_estimate(confidence, known, kept)
+
+    def _rows(self) -> Rows:
+        every = [rows for _, rows in self.slides]
+        return np.concatenate(every) if every else np.zeros(0, BOX_DTYPE)
 
     def __iter__(self) -> Iterator[tuple[SlideRecord, np.void]]:
         for slide, rows in self.slides:
@@ -90,4 +97,5 @@ def matching(project: Project, query: Query | None, *, hidden: bool = False) -> 
             fit = fit & counted
         if fit.any():
             slides.append((slide, rows[fit]))
-    return Matches(tuple(slides), left_out)
+    of_all = not hidden and (query is None or all(term.field.name in _OF_SAMPLE for term in query.terms))
+    return Matches(tuple(slides), left_out, of_all)

@@ -15,7 +15,7 @@ from qtpy.QtWidgets import QWidget
 from microscope_qc.app.panels.gallery.panel import GalleryDock
 from microscope_qc.app.panels.review.crop import map_of
 from microscope_qc.app.panels.review.page import ReviewPane
-from microscope_qc.core.boxes import ReviewState
+from microscope_qc.core.boxes import FindingFlag, ReviewState, has_flag
 from microscope_qc.project.runs.plan import RunPlan
 
 pytestmark = pytest.mark.window
@@ -58,9 +58,13 @@ def test_a_random_sample_says_how_many_are_true_and_the_worst_first_does_not(
     session.findings.set_order("sample")
     qtbot.waitUntil(lambda: "Nothing is judged yet" in pane.progress.text(), timeout=60000)
     ids = session.findings.order_ids().copy()
-    session.judging.confirm(ids[:11])
-    qtbot.waitUntil(lambda: "12 of 12 findings are true (11 to 12, 95 %), from 11 judged" in pane.progress.text(),
+    session.judging.confirm(ids[1:2])
+    qtbot.waitUntil(lambda: "Of 1 judged finding none was drawn at random" in pane.progress.text(), timeout=60000)
+    session.judging.confirm(ids[[0, *range(2, 11)]])
+    qtbot.waitUntil(lambda: "12 of 12 findings are true (11 to 12, 95 %), from 1" in pane.progress.text(),
                     timeout=60000)  # fmt: skip
+    rows = session.table.get(ids)
+    assert has_flag(rows, FindingFlag.SAMPLED).tolist() == [True, False, *[True] * 9, False]
     session.judging.reject(ids[11:], "duplicate")
     qtbot.waitUntil(lambda: "11 of 12 findings are true: all are judged." in pane.progress.text(), timeout=60000)
 

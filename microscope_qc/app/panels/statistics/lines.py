@@ -18,7 +18,7 @@ COLUMNS = (
     ("Raw per mm²", "With its 95 % interval"),
     ("Reviewed", "What is left after the review, with what users drew"),
     ("Reviewed per mm²", "With its 95 % interval"),
-    ("Corrected", "What is true if findings that nobody judged are like judged ones, with its 95 % interval"),
+    ("Corrected", "What is true if findings that nobody judged are like a random sample, with its 95 % interval"),
     ("Corrected per mm²", "With its 95 % interval"),
     ("Spread", "Variance between specimens or slides by what chance alone makes: 1 where findings lie at random"),
     ("Share", "Of the findings of all classes, with its 95 % interval"),

@@ -48,7 +48,7 @@ ROWS = (("Classes and class groups", ""), ("Classes", BY_CLASS), ("Class groups"
 _TOGETHER = "All slides together"
 _ABOUT = (
     "Raw: what models found. Reviewed: what the review left of it, with what users drew. Corrected: what is true if "
-    "findings that nobody judged are like judged ones of the same model, class and confidence. In brackets: 95 %."
+    "findings that nobody judged are like a random sample of the same model, class and confidence. In brackets: 95 %."
 )
 _NOTHING = (
     "There are no numbers of {scope} yet. Detect defects or draw them; where a class was searched for, or declared "
