@@ -58,7 +58,9 @@ def test_every_slide_has_a_line_and_some_have_a_map(project: Project, tmp_path: 
     assert "Every slide" in page
     fractions = [step.done / step.total for step in steps if step.unit == "pictures"]
     assert fractions == sorted(fractions) and fractions[-1] == 1
-    assert {step.unit for step in steps} == {"slides", "pictures", ""}, "without one where files are looked at"
+    assert {step.unit for step in steps} == {"slides", "pictures", "patterns", ""}, (
+        "without one where files are looked at"
+    )
 
     run_job(write_report(project, tmp_path / "whole.html"))
     assert (tmp_path / "whole.html").read_text(encoding="utf-8").count("<h2>Positions") == 12

@@ -31,7 +31,9 @@ from microscope_qc.workflows.models.shelf import MODELS_FOLDER
 from microscope_qc.workflows.scenes import open_scene
 
 NETWORK = "memory"
-VERSION = 1
+_OF_SLIDES: dict[str, object] = {"per_picture": False, "strides": [4, 8], "known": 0}
+"""Of its settings: on drawn magnets fine features, and how they vary together, tell most."""
+VERSION = 2
 """Of what is learned and how: with another one a model is learned again."""
 _PIECE_PX = 1024
 """Side of the pieces of a slide, in pixels of the model."""
@@ -99,7 +101,7 @@ def learn_normal(
         yield Progress(0, 0, "tiles", f"looking for material on {slide.name}")
         pieces += yield from _pieces(project, slide, model_um)
     chosen: TrainSettings = train_settings(
-        "anomaly", NETWORK, {"pixel_size_um": model_um, "device": device, "network_settings": {"per_picture": False}}
+        "anomaly", NETWORK, {"pixel_size_um": model_um, "device": device, "network_settings": _OF_SLIDES}
     )
     order = np.random.default_rng(VERSION).permutation(len(pieces)).tolist()
     held = set(order[: max(1, len(pieces) // _HELD)])

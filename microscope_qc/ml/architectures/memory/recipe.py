@@ -10,7 +10,7 @@ import torch
 from pydantic import JsonValue
 from torch import Tensor, nn
 
-from microscope_qc.core.arrays import Floats
+from microscope_qc.core.arrays import Flags, Floats
 from microscope_qc.core.errors import ModelError
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.ml.architectures.memory.fitting import fit_memory
@@ -35,6 +35,8 @@ MOST_MEASURED = 300
 _PLACES = 200_000
 """Places that are kept in memory while it learns."""
 _LEAST_PLACES = 200
+_EDGE_PX = 48
+"""At the edges of a tile, which are mirrored, places look stranger than on a slide: they are left out."""
 _FLAT = 1.0
 """Standard deviation of the grey values of a picture, in grey levels, in which there is nothing to see."""
 _LOWEST = 0.01
@@ -170,7 +172,7 @@ def _images_of(memory: NormalMemory, tile: NormalTile) -> Tensor:
 def _places_of(memory: NormalMemory, tile: NormalTile) -> Tensor:
     """Features (n, channels) of the normal places of a tile, on the CPU."""
     features = memory.describe(_images_of(memory, tile))[0].cpu()
-    normal = tile.normal(*features.shape[1:], cell_px=memory.settings.cell_px)
+    normal = _inner(tile.normal(*features.shape[1:], cell_px=memory.settings.cell_px), memory.settings.cell_px)
     return features.flatten(1).T[torch.from_numpy(normal.ravel())]
 
 
@@ -178,5 +180,16 @@ def _places_of(memory: NormalMemory, tile: NormalTile) -> Tensor:
 def _distances_of(memory: NormalMemory, tile: NormalTile) -> Floats:
     """Distances (n,) of the normal places of a tile."""
     found = memory(_images_of(memory, tile))[0].cpu().numpy()
-    distances: Floats = found[tile.normal(*found.shape, cell_px=memory.settings.cell_px)].astype(float)
+    normal = _inner(tile.normal(*found.shape, cell_px=memory.settings.cell_px), memory.settings.cell_px)
+    distances: Floats = found[normal].astype(float)
     return distances
+
+
+def _inner(normal: Flags, cell_px: int) -> Flags:
+    """Without the places at the edges, as far as 16 by 16 of them are left."""
+    edge = min(_EDGE_PX // cell_px, (min(normal.shape) - 16) // 2)
+    if edge < 1:
+        return normal
+    inside = np.zeros_like(normal)
+    inside[edge:-edge, edge:-edge] = normal[edge:-edge, edge:-edge]
+    return inside
