@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+from detection_toys import ChildHere
 from learning_toys import coco_folder, draw, untrained_model
 
 from microscope_qc import api
@@ -26,6 +27,7 @@ from microscope_qc.core.errors import InputError, RegistrationError
 from microscope_qc.core.jobs import Progress
 from microscope_qc.core.query import QueryError
 from microscope_qc.project import Project
+from microscope_qc.workflows.detection import following
 
 
 @pytest.fixture
@@ -156,7 +158,8 @@ def test_a_stage_is_fitted_from_a_table_as_from_its_file(cell: Path, capsys: pyt
         api.fit_stage(cell, marks[:1])
 
 
-def test_a_model_is_trained_measured_and_run(tmp_path: Path) -> None:
+def test_a_model_is_trained_measured_and_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following, "Child", ChildHere)  # a process takes seconds to load what this one has loaded
     data = coco_folder(tmp_path / "data")
     seen: list[Progress] = []
     card = api.train(

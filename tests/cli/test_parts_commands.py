@@ -121,15 +121,16 @@ def test_classes_refuses_wrong_arguments(cell, told, refused, arguments):
 
 
 def test_marks_are_placed_moved_and_deleted(cell, told):
+    free = {"is_check": False}
     told("marks", cell, "add", "A", "--x", 3, "--y", 4.5)
     told("marks", cell, "add", "B", "--x", 1, "--y", 2, "--stage-x", 10, "--stage-y", -20, "--slide", "S2")
     assert told("marks", cell) == [
-        {"name": "A", "slide": "S1", "x_px": 3.0, "y_px": 4.5, "stage_x_mm": None, "stage_y_mm": None},
-        {"name": "B", "slide": "S2", "x_px": 1.0, "y_px": 2.0, "stage_x_mm": 10.0, "stage_y_mm": -20.0},
+        {"name": "A", "slide": "S1", "x_px": 3.0, "y_px": 4.5, "stage_x_mm": None, "stage_y_mm": None} | free,
+        {"name": "B", "slide": "S2", "x_px": 1.0, "y_px": 2.0, "stage_x_mm": 10.0, "stage_y_mm": -20.0} | free,
     ]
     told("marks", cell, "edit", "A", "--stage-x", 0, "--stage-y", 1, "--name", "A1")
     assert told("marks", cell, "--slide", "S1") == [
-        {"name": "A1", "slide": "S1", "x_px": 3.0, "y_px": 4.5, "stage_x_mm": 0.0, "stage_y_mm": 1.0}
+        {"name": "A1", "slide": "S1", "x_px": 3.0, "y_px": 4.5, "stage_x_mm": 0.0, "stage_y_mm": 1.0} | free
     ]
     assert told("marks", cell, "delete", "B", "--slide", "S2")["step"]["title"] == "Delete mark B"
     assert [mark["name"] for mark in told("marks", cell)] == ["A1"]
