@@ -23,8 +23,8 @@ PART = 256
 LEAST = 0.02
 """Score of the weakest that is told."""
 _IOU = 0.1
-"""Boxes that overlap by more are one place: from few labels the sizes of boxes are uncertain, and a defect is asked about
-once. On the demo's slide as many defects are found as with 0.4."""
+"""Boxes that overlap by more are one place: from few labels the sizes of boxes are uncertain, and a defect is asked
+about once. On the demo's slide as many defects are found as with 0.4."""
 _SPARE = 1.5
 """So many times as many places get boxes as are told: some are the same."""
 
