@@ -106,6 +106,7 @@ def test_an_unfinished_run_of_other_settings_is_not_continued(grey, tmp_path):
     assert seen[0].note == "looking for the threshold"
 
 
+@pytest.mark.long
 def test_watershed_splits_a_third_of_the_cracked_particles(tmp_path):
     shape = (144, 144, 144)
     drawn = ParticleVolume(shape, seed=5, cracked=0.5)

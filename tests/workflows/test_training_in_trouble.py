@@ -138,6 +138,7 @@ def test_what_the_system_said_is_found_behind_what_a_library_says() -> None:
     assert system_error(RuntimeError("a fault")) is None
 
 
+@pytest.mark.long
 @needs_full
 def test_a_full_disk_ends_a_training_with_a_sentence_and_it_goes_on_when_there_is_room(project: Path) -> None:
     folder = asked(project)
