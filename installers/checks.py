@@ -162,12 +162,12 @@ def _try_again(checks: list[Check], *, free: SimpleQueue[Screen], limit: float) 
 
     A window's test can lose a race to a machine that does three other things. It is no secret, and no reason to stop.
     """
-    failed = {id(check): _FAILED.findall(check.output) for check in checks if check.is_tests and not check.good}
+    failed = {id(check): _failed_tests(check) for check in checks if check.is_tests and not check.good}
     if not 0 < sum(map(len, failed.values())) <= _MOST_TRIED_AGAIN:
         return
     for check in checks:
         names = failed.get(id(check), [])
-        if not names or check.counts["failed"] != len(names):
+        if not names:
             continue
         options = [word for word in check.command if not word.endswith(".py") and not word.startswith("--junitxml")]
         title = f"once more, alone: {', '.join(names)}"
@@ -175,8 +175,14 @@ def _try_again(checks: list[Check], *, free: SimpleQueue[Screen], limit: float) 
         _tell(_run(again, free=free, width=1, limit=limit))
         if again.good and again.counts["passed"] == len(names):
             check.good, check.passed_alone = True, names
-            check.counts["passed"] += check.counts["failed"]
+            check.counts["passed"] += len(names)
             check.counts["failed"] = 0
+
+
+def _failed_tests(check: Check) -> list[str]:
+    """The tests that failed, each once; none where the output names fewer than pytest counted, as after a crash."""
+    named = _FAILED.findall(check.output)  # a test that fails and then cannot be torn down is named twice
+    return list(dict.fromkeys(named)) if check.counts["failed"] == len(named) else []
 
 
 def _end(process: subprocess.Popen) -> int:

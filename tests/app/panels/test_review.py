@@ -98,12 +98,10 @@ def test_what_is_read_ahead_paints_nothing(
     row = session.table.get([session.selection.current])[0]
     spec, ahead = pane.picture.spec(row), pane.picture.spec(session.table.get([pane.model.ids[5]])[0])
     qtbot.waitUntil(lambda: pane.crops.waiting == 0 and pane.crops.get(spec) is not None, timeout=60000)
-    asked: list[QWidget] = []  # the screen may ask for a paint as well
+    asked: list[QWidget] = []
     for widget in (pane.picture, pane.map):
         monkeypatch.setattr(widget, "update", lambda widget=widget: asked.append(widget))
-    assert pane.crops.get(ahead) is None
-    with qtbot.waitSignal(pane.crops.ready):
-        pass
+    pane.crops.ready.emit([ahead])  # nothing is waited for here: a project's last news may ask for a paint as well
     assert asked == []
     pane.crops.ready.emit([spec])
     assert asked == [pane.picture]
