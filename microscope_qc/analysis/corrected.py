@@ -72,7 +72,7 @@ def corrected_count(known: int, strata: Sequence[Stratum], *, level: float = LEV
     """Add what is true among the findings that nobody judged to those that are known to be.
 
     The share that is true in a whole stratum is that of its random sample, from which those that are known are taken
-    off: whoever judges the worst ones besides leaves others behind. The limits of a stratum are Wilson's with the
+    off: judging the worst ones besides leaves others behind. The limits of a stratum are Wilson's with the
     correction for finite populations, so that nothing is uncertain where all are judged, and those of the sum recover
     its variance from them (MOVER). Of a stratum with fewer than :data:`LEAST_JUDGED` findings that were drawn all or
     none of the unjudged ones may be true.

@@ -5,7 +5,8 @@ What is listed in ``__all__`` is stable: it changes with a warning, one version 
 """
 
 from microscope_qc.api.compositions import classify_edx, compositions, edx_spectrum, import_edx, link_edx
-from microscope_qc.api.models import detect, embed, evaluate, learn, train, unusual
+from microscope_qc.api.labels import embed, learn, similar, suggest
+from microscope_qc.api.models import detect, evaluate, train, unusual, watch
 from microscope_qc.api.numbers import (
     agreement,
     areas_searched,
@@ -53,10 +54,13 @@ __all__ = [
     "process_control",
     "report",
     "severity",
+    "similar",
     "statistics",
     "structure",
+    "suggest",
     "train",
     "unusual",
     "verdicts",
+    "watch",
     "where",
 ]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from microscope_qc.api.projects import slide_ids
 from microscope_qc.core.jobs import run_job
 from microscope_qc.project import Project
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     import pandas
 
     from microscope_qc.api.projects import OnProgress
+    from microscope_qc.workflows.watching import Watched
 
 
 def detect(
@@ -56,7 +58,7 @@ def detect(
     from microscope_qc.workflows.models.shelf import named_model
 
     with Project.open(project) as opened:
-        numbers = None if slides is None else [opened.slides.named(name).id for name in slides]
+        numbers = slide_ids(opened, slides)
         job = detect_many(opened, named_model(model, opened), slide_ids=numbers, device=device, fresh=fresh)
         done = run_job(job, on_progress)
     columns = ["slide", "run", "findings", "counted", "tiles", "damaged_tiles", "seconds", "why_not"]
@@ -207,7 +209,7 @@ def evaluate(
     Returns
     -------
     dict
-        The document that ``evaluate --json`` prints: ``map50``, ``map50_interval``, ``by_class`` and others.
+        The document that ``evaluate --json`` prints: ``map50``, ``map50_interval`` and others.
 
     Raises
     ------
@@ -220,55 +222,62 @@ def evaluate(
     return run_job(job, on_progress).document()
 
 
-def embed(
-    project: Path | str, *, slides: Sequence[str] | None = None, device: str = "auto", on_progress: OnProgress = None
+def watch(
+    folder: Path | str,
+    model: str | None = None,
+    *,
+    project: Path | str | None = None,
+    report: Path | str | None = None,
+    on_slide: Callable[[Watched], None] = lambda slide: None,
+    once: bool = True,
+    settled_s: float = 10.0,
+    subfolders: bool = True,
+    device: str = "auto",
+    on_progress: OnProgress = None,
 ) -> pandas.DataFrame:
-    """Keep what a network sees of slides, as the command ``embed`` does, so that learning from labels needs no pixels.
+    """Add the slides of a folder to a project and scan those that are new, as the command ``watch`` does.
 
     Parameters
     ----------
-    slides
-        Names of slides; None takes all.
+    model
+        Name or folder of a model; None takes the one in use in the project.
+    project
+        Folder ``NAME.mqc``, made when it is not there; None names it as the folder, beside it.
+    report
+        Report of the project, written anew after each round that found something.
+    on_slide
+        Called with each slide when it is done.
+    once
+        End when everything that is there now is done; else it waits for more until ``on_progress`` raises.
+    settled_s
+        Seconds without a change before a file is taken.
 
     Returns
     -------
     pandas.DataFrame
-        One row for each slide: ``slide``, ``folder``, ``bytes``, ``unread`` (parts that could not be read), and
-        ``why_not``.
+        One row for each slide that was new: ``slide``, ``path``, ``findings``, ``seconds``, and ``why_not`` where it
+        could not be scanned.
 
     Raises
     ------
     InputError
-        When there is no such slide.
+        When there is no such folder.
+    ModelError
+        When the model cannot be used.
+    DetectionFailed
+        When nothing can be scanned any more; what was found before is kept.
     """
     import pandas as pd
 
-    from microscope_qc.workflows.suggestions.embedding import embed_project
+    from microscope_qc.workflows.detection.run import choose_model
+    from microscope_qc.workflows.models.shelf import named_model
+    from microscope_qc.workflows.watching import project_of_folder, watch_folder
 
-    with Project.open(project, write=False) as opened:
-        numbers = None if slides is None else [opened.slides.named(name).id for name in slides]
-        done = run_job(embed_project(opened, slide_ids=numbers, device=device), on_progress)
-    rows: list[list[Any]] = [[one.slide.name, one.folder, one.nbytes, one.unread, ""] for one in done.slides]
-    rows += [[left.slide, None, None, None, str(left.error)] for left in done.left_out]
-    return pd.DataFrame(rows, columns=["slide", "folder", "bytes", "unread", "why_not"])
-
-
-def learn(
-    project: Path | str, *, slides: Sequence[str] | None = None, on_progress: OnProgress = None
-) -> dict[str, Any]:
-    """Say how good what is learned from the labels of a project is, as ``learn --json`` does.
-
-    The slides need features: :func:`embed`.
-
-    Raises
-    ------
-    InputError
-        When there is no such slide.
-    """
-    from microscope_qc.workflows.suggestions.checking import check_project
-
-    with Project.open(project, write=False) as opened:
-        numbers = None if slides is None else [opened.slides.named(name).id for name in slides]
-        good = run_job(check_project(opened, slide_ids=numbers), on_progress)
-        said: dict[str, Any] = good.document({defect.id: defect.code for defect in opened.classes})
-    return said
+    with project_of_folder(folder, project) as opened:
+        job = watch_folder(
+            opened, folder, choose_model(named_model(model, opened)), report=report, once=once, subfolders=subfolders,
+            settled_s=settled_s, device=device, tell=on_slide,
+        )  # fmt: skip
+        done = run_job(job, on_progress).done
+    rows: list[list[Any]] = [[one.name, one.path, one.findings, one.seconds, one.why_not] for one in done]
+    return pd.DataFrame(rows, columns=["slide", "path", "findings", "seconds", "why_not"])

@@ -20,6 +20,17 @@ OnProgress = Callable[[Progress], None] | None
 """Called with each progress of a long task: ``done`` of ``total``, ``unit`` and ``note``."""
 
 
+def slide_ids(project: Project, names: Sequence[str] | None) -> list[int] | None:
+    """Numbers of slides by their names; None means all.
+
+    Raises
+    ------
+    InputError
+        When there is no slide of a name.
+    """
+    return None if names is None else [project.slides.named(name).id for name in names]
+
+
 class OpenProject:
     """A project that is read; made by :func:`open_project`. Use it in a ``with`` statement, or close it."""
 

@@ -48,18 +48,15 @@ def _watch(args: argparse.Namespace) -> int:
 
     from microscope_qc.cli.progress import run
     from microscope_qc.core.errors import InputError
-    from microscope_qc.project import SUFFIX, Project
     from microscope_qc.workflows.detection.run import choose_model
     from microscope_qc.workflows.models.shelf import named_model
     from microscope_qc.workflows.results.report import check_names
-    from microscope_qc.workflows.watching import watch_folder
+    from microscope_qc.workflows.watching import project_of_folder, watch_folder
 
     if args.settled < 0:
         raise InputError("The number of seconds cannot be negative.")
     if args.report is not None:
         check_names(args.report, None)
-    folder = args.folder.expanduser().absolute()
-    path = args.project or folder.with_name(folder.name + SUFFIX)
 
     def tell(watched: Watched) -> None:
         if args.json:
@@ -67,12 +64,10 @@ def _watch(args: argparse.Namespace) -> int:
         else:
             print(_words(watched), flush=True)
 
-    if not folder.is_dir():
-        raise InputError(f"There is no folder {folder}.", hint="Name the folder that the microscope writes into.")
-    with Project.open(path) if path.exists() else Project.create(path, slides=[]) as project:
+    with project_of_folder(args.folder, args.project) as project:
         model = choose_model(named_model(args.model, project))
         job = watch_folder(
-            project, folder, model, report=args.report, once=args.once, subfolders=not args.no_subfolders,
+            project, args.folder, model, report=args.report, once=args.once, subfolders=not args.no_subfolders,
             settled_s=args.settled, device=args.device, tell=tell,
         )  # fmt: skip
         done = run(job, args)

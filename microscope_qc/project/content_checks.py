@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from sqlalchemy import Connection, text
 
@@ -182,10 +182,14 @@ def _look_details(connection: Connection) -> str | None:
 
 def _drop_unreadable(connection: Connection) -> str:
     for table, numbers in _unreadable(connection).items():
-        for number in numbers:
-            connection.execute(text(f"DELETE FROM {table} WHERE id = :n"), {"n": number})  # noqa: S608
+        _delete(connection, table, numbers)
     settle_history(connection)
     return "They were removed; the boxes are as they were."
+
+
+def _delete(connection: Connection, table: str, numbers: Iterable[int]) -> None:
+    for number in numbers:
+        connection.execute(text(f"DELETE FROM {table} WHERE id = :n"), {"n": number})  # noqa: S608 - one of ours
 
 
 def _unreadable_areas(connection: Connection) -> list[int]:
@@ -206,8 +210,7 @@ def _look_areas(connection: Connection) -> str | None:
 
 
 def _drop_areas(connection: Connection) -> str:
-    for number in _unreadable_areas(connection):
-        connection.execute(text("DELETE FROM areas WHERE id = :n"), {"n": number})
+    _delete(connection, "areas", _unreadable_areas(connection))
     settle_history(connection)
     return "They were removed and count in no density; declare them again."
 
@@ -222,8 +225,7 @@ def _look_standards(connection: Connection) -> str | None:
 
 
 def _drop_standards(connection: Connection) -> str:
-    for number in _unreadable_standards(connection):
-        connection.execute(text("DELETE FROM standards WHERE id = :n"), {"n": number})
+    _delete(connection, "standards", _unreadable_standards(connection))
     settle_history(connection)
     return "They were removed; keep them again."
 
@@ -256,8 +258,7 @@ def _look_spectra(connection: Connection) -> str | None:
 
 
 def _drop_spectra(connection: Connection) -> str:
-    for number in _unreadable_spectra(connection):
-        connection.execute(text("DELETE FROM spectra WHERE id = :n"), {"n": number})
+    _delete(connection, "spectra", _unreadable_spectra(connection))
     settle_history(connection)
     return "They were removed; import them again."
 

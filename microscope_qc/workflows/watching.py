@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from microscope_qc.core.errors import Cancelled, InputError, MicroscopeQCError
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.core.wording import things
-from microscope_qc.project import Project
+from microscope_qc.project import SUFFIX, Project
 from microscope_qc.project.records import SlideRecord
 from microscope_qc.workflows.detection.many import detect_many
 from microscope_qc.workflows.intake.adding import IntakePlan, add_slides
@@ -84,6 +84,7 @@ def watch_folder(
         Name or folder of a model.
     report
         Report of the whole project, written anew after each round that found something; its name says of what kind.
+        One that cannot be written, because it is open elsewhere for instance, is told, and the watch goes on.
     once
         End when everything that is there now is done.
     tell
@@ -100,9 +101,7 @@ def watch_folder(
     DetectionFailed
         When nothing can be scanned any more; what was found before is kept.
     """
-    root = Path(os.path.abspath(Path(folder).expanduser()))  # noqa: PTH100 - a link stays a link
-    if not root.is_dir():
-        raise InputError(f"There is no folder {root}.", hint="Name the folder that the microscope writes into.")
+    root = _require_folder(folder)
     all_done = WatchedFolder()
     growing = _Growing(settled_s, clock)
     first = True
@@ -111,8 +110,17 @@ def watch_folder(
         all_done.done.append(watched)
         tell(watched)
 
+    def wait(words: str) -> Job[None]:
+        return _wait(words, max(_STEP_S, settled_s / 4), clock, sleep)
+
     while True:
-        found = yield from find_files([root], subfolders=subfolders)
+        try:
+            found = yield from find_files([root], subfolders=subfolders)
+        except MicroscopeQCError:
+            if once or root.is_dir():
+                raise
+            yield from wait(f"waiting for {root}, which is out of reach")  # a drive of the network that is away
+            continue
         known = {slide.path for slide in project.slides}
         waiting = [path for path in found.slides if path not in known]
         ready = growing.settled(waiting)
@@ -125,14 +133,49 @@ def watch_folder(
         if wanted:
             yield from _scanned(project, wanted, model, device, note, said=[slide.id for slide in new])
         if report is not None and (len(all_done.done) > before or (first and wanted)):
-            yield from write_report(project, report)
+            yield from _reported(project, Path(report), note)
         first = False
         if once and not growing.pending:
             return all_done
-        until = clock() + max(_STEP_S, settled_s / 4)
-        while clock() < until:
-            yield Progress(0, 0, "", _waiting_words(root, growing.pending, all_done))
-            sleep(_STEP_S)
+        yield from wait(_waiting_words(root, growing.pending, all_done))
+
+
+def project_of_folder(folder: Path | str, path: Path | str | None = None) -> Project:
+    """Open the project that a watched folder is added to, or make it: the folder's name with ``.mqc`` beside it.
+
+    Raises
+    ------
+    InputError
+        When there is no such folder.
+    ProjectError
+        When the project can be neither opened nor made.
+    """
+    root = _require_folder(folder)
+    named = root.with_name(root.name + SUFFIX) if path is None else Path(path)
+    return Project.open(named) if named.exists() else Project.create(named, slides=[])
+
+
+def _require_folder(folder: Path | str) -> Path:
+    root = Path(os.path.abspath(Path(folder).expanduser()))  # noqa: PTH100 - a link stays a link
+    if not root.is_dir():
+        raise InputError(f"There is no folder {root}.", hint="Name the folder that the microscope writes into.")
+    return root
+
+
+def _wait(words: str, seconds: float, clock: Callable[[], float], sleep: Callable[[float], None]) -> Job[None]:
+    until = clock() + seconds
+    while clock() < until:
+        yield Progress(0, 0, "", words)
+        sleep(_STEP_S)
+
+
+def _reported(project: Project, report: Path, note: Callable[[Watched], None]) -> Job[None]:
+    try:
+        yield from write_report(project, report)
+    except Cancelled:
+        raise
+    except MicroscopeQCError as error:
+        note(Watched(report.name, report, why_not=str(error)))
 
 
 def _waiting_words(root: Path, pending: int, done: WatchedFolder) -> str:

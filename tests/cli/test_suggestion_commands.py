@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from disc_toys import write_discs
 
+from microscope_qc import api
 from microscope_qc.core.boxes import make_rows
+from microscope_qc.core.errors import InputError
 from microscope_qc.project import Project
 
 
@@ -33,11 +35,18 @@ def test_features_then_suggestions_that_may_be_kept(labelled: Path, told, refuse
     words = told("suggest", labelled, "--keep", text=True)
     assert words == f"learned from 10 labels\nS: {one['suggestions']} suggestions, kept as run 1\n"
     assert told("runs", labelled)[0]["model"].startswith("Learned from labels")
+    (row,) = api.suggest(labelled).to_dict("records")
+    assert row == {"slide": "S", "suggestions": told("suggest", labelled)["slides"][0]["suggestions"], "run": None}
+    with Project.open(labelled) as project:
+        project.runs.delete(1)
+    assert api.suggest(labelled, slides=["S"], keep=True)["run"].tolist() == [2]
+    assert api.embed(labelled)["bytes"].tolist() == [slide["bytes"]]
 
 
 def test_how_good_it_is(labelled: Path, told, monkeypatch: pytest.MonkeyPatch) -> None:
     told("embed", labelled)
     good = told("learn", labelled)
+    assert api.learn(labelled)["labels"] == 10
     assert (good["labels"], good["left_out"], good["judged"]) == (10, 10, 0)
     assert told("learn", labelled, text=True).startswith("Of 10 labels left out in turn")
 
@@ -50,6 +59,10 @@ def test_what_looks_alike(labelled: Path, told, refused) -> None:
     lines = told("similar", labelled, 1, "--count", 3, text=True).splitlines()
     assert [int(line.split()[0]) for line in lines] == [one["id"] for one in alike]
     assert "not known" in refused("similar", labelled, 99)
+    found = api.similar(labelled, 1, count=3)
+    assert found["id"].tolist() == [one["id"] for one in alike] and set(found["slide"]) == {"S"}
+    with pytest.raises(InputError, match="not known"):
+        api.similar(labelled, 99)
 
 
 def test_what_looks_alike_is_judged_alike(labelled: Path, told, refused) -> None:

@@ -15,6 +15,7 @@ import pytest
 from detection_toys import ChildHere
 from learning_toys import draw, untrained_model
 
+from microscope_qc import api
 from microscope_qc.cli import main
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.jobs import run_job
@@ -175,6 +176,37 @@ def test_the_report_is_written_anew(project: Project, model: Path) -> None:
     assert len(json.loads(report.read_text())["slides"]) == 2
 
 
+def test_a_report_that_cannot_be_written_is_told_and_the_watch_goes_on(project: Project, model: Path) -> None:
+    scan(project, "S1.tif")
+    report = project.path.parent / "report.json"
+    report.mkdir()  # nothing can be written over it
+
+    def one_more() -> None:
+        report.rmdir()
+        scan(project, "S2.tif", seed=2)
+
+    said: list[Watched] = []
+    with pytest.raises(Enough):
+        watch(project, model, Clock((30, one_more), (100, stop)), report=report, tell=said.append)
+    assert [one.name for one in said] == ["S1", "report.json", "S2"] and said[1].why_not and not said[2].why_not
+    assert len(json.loads(report.read_text())["slides"]) == 2
+
+
+def test_a_folder_that_is_away_for_a_while_is_waited_for(project: Project, model: Path) -> None:
+    first = scan(project, "S1.tif")
+    away = first.parent.with_name("away")
+
+    def back() -> None:
+        away.rename(first.parent)
+        scan(project, "S2.tif", seed=2)
+
+    said: list[Watched] = []
+    events = Clock((30, lambda: first.parent.rename(away)), (60, back), (100, stop))
+    with pytest.raises(Enough):
+        watch(project, model, events, tell=said.append)
+    assert [one.name for one in said] == ["S1", "S2"] and not any(one.why_not for one in said)
+
+
 def test_a_folder_that_is_a_slide_changes_with_its_files(tmp_path: Path) -> None:
     folder = tmp_path / "a.zarr"
     (folder / "0").mkdir(parents=True)
@@ -207,5 +239,12 @@ def test_the_command_makes_the_project_and_says_what_became_of_each(
     assert main(line) == 0
     said = [json.loads(one) for one in capsys.readouterr().out.splitlines()]
     assert [(one["slide"], one["why_not"]) for one in said] == [("no_size", None)] and said[0]["findings"] is not None
+    again = api.watch(folder, str(model), device="cpu")
+    assert again.empty and again.columns.tolist() == ["slide", "path", "findings", "seconds", "why_not"]
+    cv2.imwrite(str(folder / "no_size_either.png"), np.ones((64, 64), np.uint8))
+    _touch(folder / "no_size_either.png", 3600)
+    more: list[Watched] = []
+    row = api.watch(folder, str(model), device="cpu", on_slide=more.append).iloc[0]
+    assert row["slide"] == more[0].name == "no_size_either" and "pixel size" in row["why_not"]
     assert main(["watch", str(tmp_path / "gone"), "--model", str(model)]) == 2
     assert main(["watch", str(folder), "--model", str(model), "--report", "report.odt", "--once"]) == 2

@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 def in_parallel(
-    todo: Iterable[int],
+    indices: Iterable[int],
     work: Callable[[int], T],
     workers: int,
     *,
@@ -31,7 +31,7 @@ def in_parallel(
     take
         Called with each result, in one thread.
     """
-    waiting = list(todo)[::-1]
+    waiting = list(indices)[::-1]
     done = total - len(waiting)
     yield Progress(done, total, "blocks", note)
     running: set[Future[T]] = set()

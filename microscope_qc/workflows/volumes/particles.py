@@ -149,7 +149,7 @@ def find_particles(
         atomic_write(working / PLAN, json.dumps(plan.document()))
     facts = VolumeFacts.of(volume)
     work = _BlockWork(volume, plan, working, out / FLAWS)
-    yield from in_parallel(work.todo(), work.run, count, total=len(work.blocks), note="finding particles")
+    yield from in_parallel(work.remaining(), work.run, count, total=len(work.blocks), note="finding particles")
     yield Progress(0, 0, "blocks", "joining particles across blocks")
     numbers = work.joined()
     particles = max((int(part.max(initial=0)) for part in numbers), default=0)
@@ -301,7 +301,7 @@ class _BlockWork:
     def _file(self, index: int) -> Path:
         return self._working / f"{index}.npz"
 
-    def todo(self) -> list[int]:
+    def remaining(self) -> list[int]:
         """Blocks that are not done; a damaged file of one is not done."""
         return [index for index in range(len(self.blocks)) if self._stored(index) is None]
 
