@@ -29,9 +29,9 @@ SMALL = {"crop_px": 64, "tile_px": 64, "batch": 8, "patience": 100, "seed": 1, "
 NARROW = {"network_settings": {"width": 8}}
 QUICK = {
     "lite0-classifier": {"epochs": 24, "learning_rate": 1e-3}, "vgg19": {"epochs": 60, "learning_rate": 2e-2, **NARROW},
-    "resnet50": {"epochs": 30, "learning_rate": 3e-2, **NARROW},
-    "resnet101": {"epochs": 30, "learning_rate": 3e-2, **NARROW},
-    "inception-v3": {"epochs": 16, "learning_rate": 2e-2, "crop_px": 96, "tile_px": 96},
+    "resnet50": {"epochs": 45, "learning_rate": 3e-2, **NARROW},
+    "resnet101": {"epochs": 50, "learning_rate": 3e-2, **NARROW},
+    "inception-v3": {"epochs": 24, "learning_rate": 2e-2, "crop_px": 96, "tile_px": 96},
 }  # fmt: skip
 
 

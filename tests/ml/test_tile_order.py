@@ -67,6 +67,16 @@ def expected(model: Path, picture: Path, models: TaskKeeper, tmp_path_factory: p
     return found
 
 
+def assert_equal(found: dict[int, list], expected: dict[int, list]) -> None:
+    """The same to one unit of the last digit: some processors round a batch of one otherwise than a batch of three."""
+    assert found.keys() == expected.keys()
+    for tile, candidates in expected.items():
+        mine, theirs = (np.array([list(one) for one in sorted(rows)], float) for rows in (found[tile], candidates))
+        assert mine.shape == theirs.shape, tile
+        apart = np.abs(mine - theirs).reshape(len(mine), -1).max(axis=0, initial=0)
+        assert (apart <= [0.0101] * 4 + [1.01e-4, 0, 0]).all(), (tile, apart)
+
+
 REGIONS = st.tuples(*[st.integers(-200, SIDE + 200)] * 2, *[st.integers(0, SIDE)] * 2).map(
     lambda given: Region(given[0], given[1], given[0] + given[2], given[1] + given[3])
 )
@@ -86,7 +96,7 @@ def test_a_run_finds_the_same_in_whatever_order_and_however_often_stopped(
                 break
         job.close()
     run_job(run_model(folder, models=models, first=views[-1]))
-    assert content(folder) == expected
+    assert_equal(content(folder), expected)
 
 
 def test_what_is_in_view_comes_first_and_the_first_tiles_one_by_one(
