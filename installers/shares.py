@@ -19,7 +19,7 @@ _MARK = re.compile(r"mark\.(window|story)\b")
 # What each process costs once: it imports torch, or Qt and napari. Longer shares would leave a core idle at the end,
 # shorter ones would mostly import.
 _START_S = 6.0
-_SHARE_S = 15 * _START_S
+_SHARE_S = 25 * _START_S
 _PLAIN = "tests without windows"
 _BYTES_PER_S = 2000.0  # of a file that was not measured, where none was
 

@@ -380,9 +380,9 @@ def test_shares_take_about_the_same_time_and_the_longest_starts_first(tree):
     measured = {f"tests/core/test_{number}.py": 10.0 * number for number in range(12)}
     seconds = [share.seconds for share in shares.cut(files, measured)]
     assert sum(seconds) == 660
-    assert len(seconds) == 8  # of 90 s at most, but for the longest file
+    assert len(seconds) == 5  # of 150 s at most, as far as whole files fit
     assert seconds == sorted(seconds, reverse=True)
-    assert seconds[0] == 110 and seconds[1] <= 100 and seconds[-1] >= 60
+    assert seconds[0] <= 150 and seconds[-1] >= 120
 
 
 def test_no_share_is_empty(tree):

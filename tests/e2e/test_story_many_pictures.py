@@ -208,11 +208,12 @@ class Story:
 
         self.user.press(KEY.Key_2, CTRL)
         self.user.wait_until(lambda: self.page is not None and self.page.isVisible(), "the review page")
+        findings = self.session.findings
         self.user.wait_until(
             lambda: (
-                not self.session.scoped.loading and not self.session.findings.sorting and self.session.findings.count
+                not (self.session.scoped.loading or findings.sorting or findings._live.isActive()) and findings.count
             ),
-            "the findings in their order",
+            "the findings in their order, which new ones change until the review begins",
         )
         order = list(self.session.findings.ids)
         owners = self.session.scoped.slides_of(np.array(order)).tolist()

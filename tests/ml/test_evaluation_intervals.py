@@ -199,8 +199,17 @@ def _varied(places: int, *, share: float, seed: int) -> Tally:
     return tally
 
 
-@pytest.mark.parametrize("share", [0.6, 0.9])
-@pytest.mark.parametrize("places", [5, 10, 30])
+_LONG = pytest.mark.long
+
+
+@pytest.mark.parametrize(
+    ("places", "share"),
+    [
+        (5, 0.9),
+        (30, 0.6),
+        *(pytest.param(places, share, marks=_LONG) for places, share in ((5, 0.6), (10, 0.6), (10, 0.9), (30, 0.9))),
+    ],
+)
 def test_the_intervals_hold_the_true_values_as_often_as_they_say(
     places: int, share: float, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
