@@ -104,12 +104,12 @@ def corrected_count(known: int, strata: Sequence[Stratum], *, level: float = LEV
         low, high = wilson_interval(share, stratum.judged * (size - 1) / left, quantile)
         middle = left * share - stratum.others_right
         estimate, lowest, highest = estimate + middle, lowest + middle, highest + middle
-        below += max(0.0, middle - max(0.0, size * low - sure)) ** 2
-        above += max(0.0, min(float(rest), size * high - sure) - middle) ** 2
+        below += (middle - (size * low - sure)) ** 2
+        above += (size * high - sure - middle) ** 2
     unjudged = sum(stratum.unjudged for stratum in still_open)
     least, most = float(known), float(known + unjudged)
     limits = max(least, lowest - math.sqrt(below)), max(least, min(most, highest + math.sqrt(above)))
-    # bounded only as a whole: bounds of each stratum would make the sum too large
+    # bounded only as a whole: bounds of each stratum would make the sum too large, and its limits too narrow
     return Corrected(max(least, min(most, estimate)), limits, known, unjudged, judged)
 
 

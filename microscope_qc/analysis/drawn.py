@@ -4,6 +4,9 @@ A random sample goes through the findings of a class and band of confidence in a
 numbers alone (:func:`~microscope_qc.analysis.sampling.sample_order`). So what is a sample can be told afterwards: all
 that lie before the last finding that was judged at random, with those among them that were judged for another reason,
 up to the first one that was passed over.
+
+The last one is never one that was judged for another reason: where there are such, it would make the others too rare in
+the sample, and is left out (J. B. S. Haldane, "On a method of estimating frequencies", Biometrika 33 (1945) 222).
 """
 
 from __future__ import annotations
@@ -76,7 +79,13 @@ def part_in_sample(cells: Ints, ids: Ints, *, known: Flags, at_random: Flags, la
     end = np.array([last.get(cell, 0) for cell in own.tolist()], np.uint64)
     passed = np.full(len(own), np.iinfo(np.uint64).max)  # the first that nobody judged
     np.minimum.at(passed, place[~known], number[~known])
+    # whoever went on from slide to slide came less far on this one: its sample ends with its own last finding
+    mine = np.flatnonzero(at_random & (number < passed[place]))
+    own_end = np.zeros(len(own), np.uint64)
+    np.maximum.at(own_end, place[mine], number[mine])
+    stop = np.where(passed > end, end, own_end)[place]
+    others = (np.bincount(place, weights=known & ~at_random, minlength=len(own)) > 0)[place]
     here = (end > 0) & ((passed > end) | (np.bincount(place, weights=at_random, minlength=len(own)) > 0))
-    drawn = known & (number <= end[place]) & (number < passed[place])
+    drawn = known & ((number < stop) | ((number == stop) & ~others))
     found: np.ndarray = (here[place] * (REACHED + drawn)).astype(np.uint8)
     return found

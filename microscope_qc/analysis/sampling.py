@@ -29,7 +29,8 @@ def sample_order(ids: Ints, confidence: Floats) -> Ints:
     counts = np.bincount(band, minlength=BANDS + 1)
     rank = np.empty(len(ids), np.int64)
     rank[order] = np.arange(len(ids)) - np.repeat(np.cumsum(counts) - counts, counts)
-    turn = np.where(rank < LEAST_JUDGED, rank - LEAST_JUDGED, (rank + 0.5) / np.maximum(counts[band], 1))
+    few = LEAST_JUDGED + 1  # one of them may not count, see drawn.part_in_sample
+    turn = np.where(rank < few, rank - few, (rank + 0.5) / np.maximum(counts[band], 1))
     found: Ints = np.lexsort((number, turn, drawn))
     return found
 

@@ -31,7 +31,7 @@ def test_every_beginning_of_the_order_has_its_part_of_each_band():
     order = sample_order(np.arange(1, 5001), confidence)
     assert sorted(order.tolist()) == list(range(5000))
     band = (confidence * 5).astype(int)
-    assert (np.bincount(band[order[:25]]) == 5).all(), "without five of each nothing is said of it"
+    assert (np.bincount(band[order[:30]]) == 6).all(), "without five of each nothing is said of it"
     for length in (500, 2000):
         assert np.abs(np.bincount(band[order[:length]]) / length - np.bincount(band) / 5000).max() < 0.02
     assert np.abs(np.corrcoef(order[:1000], np.arange(1000))[0, 1]) < 0.1, "numbers say where they were found"
@@ -87,7 +87,7 @@ def test_it_is_said_in_words():
     )
     others = ~drawn_first(confidence, {4: 90})
     words = estimate_words(estimate(confidence, judged | others, kept, at_random=judged))
-    assert "from 20 judged at random." in words
+    assert "from 19 judged at random." in words, "the last one is left out where others were judged for another reason"
 
 
 def test_what_was_passed_over_ends_the_sample():
