@@ -20,14 +20,20 @@ _MEAN_RANGE, _LARGEST_RANGE = 1.128, 3.267
 """Of two normal values: mean range by their deviation, and the upper limit of a range by the mean one (d2, D4)."""
 _WEIGHT, _REACH = 0.2, 2.86
 """Of an EWMA that gives a false alarm every 371 points."""
+_ALL_EQUAL = "All points of phase I are equal, so that there are no limits."
+_MORE_POINTS = "Take more points into it."
 
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """What is usual, as phase I showed it: the centre, and the spread that a chart draws its limits from."""
+    """What is usual, as phase I showed it: the centre, and the spread that a chart draws its limits from.
+
+    ``least`` is the lowest value of phase I, of a chart that counts from it.
+    """
 
     centre: float
     spread: float
+    least: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,6 +137,32 @@ def ewma_charts(
     return [_chart("density (EWMA)", averages, base, deviations, reach=_REACH)]
 
 
+def quality_index_charts(
+    amounts: Numbers, areas_mm2: Numbers, *, phase_1: int, frozen: Baseline | None = None
+) -> list[ControlChart]:
+    """Batch quality index: how far the share of anomalous area lies above the lowest of phase I, in deviations of it.
+
+    nQI = (C - min C) / std C, where C is the sum of anomalous pixels by the area that was looked at, so that points of
+    different areas compare; std is that of a population. Minimum and deviation are those of phase I: later points do
+    not move older ones, and one that is better than all of phase I lies below 0.
+
+    Parameters
+    ----------
+    amounts
+        Anomalous area of each point in mm2.
+    """
+    shares = np.asarray(amounts, float) / np.asarray(areas_mm2, float)
+    if frozen is None:
+        first = shares[: _phase(amounts, phase_1)]
+        frozen = Baseline(float(first.mean()), float(first.std()), float(first.min()))
+    if frozen.spread <= 0:
+        raise InputError(_ALL_EQUAL, hint=_MORE_POINTS)
+    values, ones = (shares - frozen.least) / frozen.spread, np.ones(len(shares))
+    centre = (frozen.centre - frozen.least) / frozen.spread
+    lower, upper = centre - 3 * ones, centre + 3 * ones
+    return [ControlChart("quality index (nQI)", values, centre, ones, lower, upper, frozen)]
+
+
 def _densities(
     counts: Numbers, areas_mm2: Numbers, phase_1: int, frozen: Baseline | None
 ) -> tuple[Floats, Baseline, Floats]:
@@ -140,7 +172,7 @@ def _densities(
         _phase(counts, phase_1)
         frozen = Baseline(float(found[:phase_1].sum() / areas[:phase_1].sum()), 1.0)
     if frozen.centre == 0:
-        raise InputError("Nothing was found in phase I: there are no limits.", hint="Take more points into it.")
+        raise InputError("Nothing was found in phase I: there are no limits.", hint=_MORE_POINTS)
     return found / areas, frozen, np.sqrt(frozen.centre / areas)
 
 
@@ -154,9 +186,7 @@ def _spread(values: Floats) -> float:
     """Standard deviation from the differences of neighbours, which a drift does not widen."""
     found = float(np.abs(np.diff(values)).mean()) / _MEAN_RANGE
     if found == 0:
-        raise InputError(
-            "All points of phase I are equal, so that there are no limits.", hint="Take more points into it."
-        )
+        raise InputError(_ALL_EQUAL, hint=_MORE_POINTS)
     return found
 
 
@@ -167,8 +197,13 @@ def _chart(title: str, values: Floats, base: Baseline, deviations: Floats, *, re
 
 CHARTS: dict[str, Callable[..., list[ControlChart]]] = {
     "u": u_charts, "laney": laney_charts, "individuals": individuals_charts, "ewma": ewma_charts,
+    "nqi": quality_index_charts,
 }  # fmt: skip
-"""Charts by name."""
+"""Charts by name; all but ``nqi`` are of counts."""
+TITLES = {
+    "u": "u chart", "laney": "Laney's u' chart", "individuals": "Individuals and moving range", "ewma": "EWMA",
+    "nqi": "Quality index (nQI)",
+}  # fmt: skip
 
 
 # -- rules ------------------------------------------------------------------------------------------------------------
@@ -216,16 +251,20 @@ RULES: dict[str, Rule] = {
 class RuleSet:
     """Rules by name, and after how many usual points the first false alarm comes on average."""
 
+    title: str
     rules: tuple[str, ...]
     run_length: int
 
 
 RULE_SETS = {
-    "limits": RuleSet(("1 beyond 3 sigma",), 370),
+    "limits": RuleSet("Limits alone", ("1 beyond 3 sigma",), 370),
     "western-electric": RuleSet(
-        ("1 beyond 3 sigma", "2 of 3 beyond 2 sigma", "4 of 5 beyond 1 sigma", "8 on one side"), 92
+        "Western Electric",
+        ("1 beyond 3 sigma", "2 of 3 beyond 2 sigma", "4 of 5 beyond 1 sigma", "8 on one side"),
+        92,
     ),
     "nelson": RuleSet(
+        "Nelson",
         (
             "1 beyond 3 sigma", "9 on one side", "6 rising or falling", "14 alternating", "2 of 3 beyond 2 sigma",
             "4 of 5 beyond 1 sigma", "15 within 1 sigma", "8 beyond 1 sigma",

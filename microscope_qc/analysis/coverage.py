@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from microscope_qc.core.area_mask import AreaMask
-from microscope_qc.core.arrays import Flags, Floats
+from microscope_qc.core.arrays import Flags, Floats, Ints
 from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.outline import Outline
@@ -85,6 +85,8 @@ class CoverageShares:
     declared: float
 
 
+NOBODY, MASKED, MISSING, SCANNED, DECLARED = range(5)
+"""What became of a point: neither scanned nor declared, left out by a mask, not done, scanned, declared complete."""
 _ANY = frozenset({0})
 """Key for the classes of all models."""
 
@@ -217,9 +219,26 @@ class SlideCoverage:
     @cached_property
     def _regions_px(self) -> tuple[float, float]:
         """What the runs were to scan together, and what their masks left of it."""
+        whole, left = self._regions
+        return whole.size_px, left.size_px
+
+    @cached_property
+    def _regions(self) -> tuple[Area, Area]:
         everywhere = SlideCoverage(self.shape_px, [Scan(s.run_id, _ANY, s.region) for s in self.scans])
         masked = SlideCoverage(self.shape_px, [Scan(s.run_id, _ANY, s.region, s.mask) for s in self.scans])
-        return everywhere.of_all(_ANY).size_px, masked.of_all(_ANY).size_px
+        return everywhere.of_all(_ANY), masked.of_all(_ANY)
+
+    def kinds(self, y: Floats, x: Floats) -> Ints:
+        """Return what became of each point: one of ``NOBODY``, ``MASKED``, ``MISSING``, ``SCANNED``, ``DECLARED``.
+
+        Where several hold it is the last of them.
+        """
+        kinds = np.full(len(y), NOBODY, np.int64)
+        whole, left = self._regions
+        scanned, declared = (one.of_all(_ANY) for one in (self.by_any.by_runs, self.by_any.completed))
+        for kind, area in ((MASKED, whole), (MISSING, left), (SCANNED, scanned), (DECLARED, declared)):
+            kinds[area.holds(y, x)] = kind
+        return kinds
 
     @cached_property
     def shares(self) -> CoverageShares:

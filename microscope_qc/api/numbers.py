@@ -112,6 +112,9 @@ def plot(
     detectors: Sequence[str] = (),
     in_mm2: float = 0.0,
     fields_mm2: float = 0.0,
+    chart: str = "laney",
+    rules: str = "limits",
+    phase_1: int | None = None,
 ) -> pandas.DataFrame:
     """Draw a plot, as the command ``plot`` does, and return its values.
 
@@ -119,7 +122,7 @@ def plot(
     ----------
     name
         ``totals``, ``shares``, ``sizes``, ``dates``, ``field``, ``outcomes``, ``truth``, ``places``, ``by-hand``,
-        ``map``, ``distances`` or ``largest``.
+        ``coverage``, ``map``, ``distances``, ``control`` or ``largest``.
     projects
         Folders ``NAME.mqc``.
     out
@@ -127,7 +130,7 @@ def plot(
     of
         Code of a class or name of a class group; "" takes all.
     by
-        What a bar of ``totals`` stands for: ``slide``, ``project`` or a field of specimens.
+        What a bar of ``totals``, or a point of ``control``, stands for: ``slide``, ``project`` or a field of specimens.
     field
         Of specimens: the number of ``field``, the date of ``dates``.
     weight
@@ -136,11 +139,14 @@ def plot(
         ``totals`` as these found them.
     in_mm2, fields_mm2
         Of ``largest``, see :func:`largest`; 0 stands for None.
+    chart, rules, phase_1
+        Of ``control``, see :func:`process_control`.
 
     Returns
     -------
     pandas.DataFrame
-        One row for each bar or dot: series, x, value, the limits of its 95 % interval, and the number of findings.
+        One row for each bar or dot: series, x, value, the limits of its 95 % interval, and the number of findings; of
+        ``control`` as of :func:`process_control`.
         ``attrs`` has the ``notes``, and says in ``why_not`` why there is nothing to draw.
 
     Raises
@@ -155,7 +161,7 @@ def plot(
     from microscope_qc.workflows.results.plot_parts import PlotChoice
     from microscope_qc.workflows.results.plots import make_plot
 
-    choice = PlotChoice(of, by, field, weight, tuple(detectors), in_mm2, fields_mm2)
+    choice = PlotChoice(of, by, field, weight, tuple(detectors), in_mm2, fields_mm2, chart, rules, phase_1 or 0)
     made = make_plot(run_job(counted_projects(projects)), name, choice)
     if out is not None:
         write_plot(made, out)
@@ -177,14 +183,15 @@ def process_control(
     of
         Code of a class, name of a class group, or ``all``.
     chart, rules
-        ``u``, ``laney``, ``individuals`` or ``ewma``; ``limits``, ``western-electric`` or ``nelson``.
+        ``u``, ``laney``, ``individuals``, ``ewma`` or ``nqi`` (quality index of the area that the score map of an
+        anomaly model has above its threshold); ``limits``, ``western-electric`` or ``nelson``.
     phase_1
-        The limits are those of so many first points; None takes all.
+        The limits are those of so many first points; None takes the frozen ones, or else all.
 
     Returns
     -------
     pandas.DataFrame
-        One row for each point: density (per mm2), centre, limits, and the rules by which it is unusual.
+        One row for each point: density (per mm2) or index, centre, limits, and the rules by which it is unusual.
 
     Raises
     ------

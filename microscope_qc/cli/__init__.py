@@ -100,6 +100,10 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
             "draw numbers of slides: cross-sections, sizes, dates, fields, places, what the review made of them",
         ),
         "inspect": ("inspections", "blind inspections of areas: what people find there, and how well they agree"),
+        "second-review": (
+            "second_review",
+            "findings judged again by somebody who does not see the first verdict, and how well both agree",
+        ),
         "coverage": ("coverage", "in which area each class was searched for; declare areas complete"),
         "report": ("reports", "write a report as HTML, PDF, Word file or JSON, also from your own template"),
         "overview": ("reports", "write a picture of a slide with its defects circled and numbered"),

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from microscope_qc.cli.parts import count, print_numbers
+from microscope_qc.cli.parts import add_control, print_numbers
 
 
 def register(subparsers: Any) -> None:
@@ -40,8 +40,9 @@ def register(subparsers: Any) -> None:
 
     parser = subparsers.add_parser(
         "spc",
-        description="Draw up a control chart of the density after the review: one point for each batch, production "
-        "date or other group of slides, in their order, with limits, and the rules by which points are unusual.",
+        description="Draw up a control chart of the density after the review, or of the quality index of anomalous "
+        "area: one point for each batch, production date or other group of slides, in their order, with limits, and "
+        "the rules by which points are unusual. plot control draws it.",
     )
     parser.add_argument("projects", type=Path, nargs="+", metavar="PROJECT.mqc")
     parser.add_argument(
@@ -51,18 +52,7 @@ def register(subparsers: Any) -> None:
     parser.add_argument(
         "--class", dest="of", default="all", metavar="CODE", help="a class or class group (default: all)"
     )
-    parser.add_argument(
-        "--chart", choices=("u", "laney", "individuals", "ewma"), default="laney",
-        help="u: limits of chance alone; laney: as much wider as points differ by more (default); individuals: with "
-        "moving range; ewma: for small shifts that last",
-    )  # fmt: skip
-    parser.add_argument(
-        "--rules", choices=("limits", "western-electric", "nelson"), default="limits", help="(default: limits)"
-    )
-    parser.add_argument(
-        "--phase-1", type=count, metavar="N",
-        help="take the limits from the first N points (default: the frozen ones, otherwise from all)",
-    )  # fmt: skip
+    add_control(parser)
     frozen = parser.add_mutually_exclusive_group()
     frozen.add_argument(
         "--freeze", action="store_true",

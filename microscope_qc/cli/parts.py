@@ -101,6 +101,32 @@ def add_largest(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
+def add_control(parser: argparse.ArgumentParser) -> None:
+    """Give a parser the flags of a control chart."""
+    parser.add_argument(
+        "--chart", choices=("u", "laney", "individuals", "ewma", "nqi"), default="laney",
+        help="u: limits of chance alone; laney: as much wider as points differ by more (default); individuals: with "
+        "moving range; ewma: for small shifts that last; nqi: quality index, of the area that the score map of an "
+        "anomaly model has above its threshold",
+    )  # fmt: skip
+    parser.add_argument(
+        "--rules", choices=("limits", "western-electric", "nelson"), default="limits",
+        help="by which points of a control chart are unusual (default: limits)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--phase-1", type=several, metavar="N",
+        help="take the limits from the first N points (default: the frozen ones, otherwise from all)",
+    )  # fmt: skip
+
+
+def several(text: str) -> int:
+    """Read how many there are: 2 or more."""
+    value = whole_number(text)
+    if value < 2:
+        raise argparse.ArgumentTypeError(f"{text[:30]} is below 2")
+    return value
+
+
 def area_mm2(text: str) -> float:
     """Read an area in mm2: above 0."""
     value = number(text)

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from microscope_qc.cli.parts import add_largest, add_slides
+from microscope_qc.cli.parts import add_control, add_largest, add_slides
 
 # as in workflows.results.plots, which is not imported for --help
 NAMES = (
@@ -19,8 +19,10 @@ NAMES = (
     "truth",
     "places",
     "by-hand",
+    "coverage",
     "map",
     "distances",
+    "control",
     "largest",
 )
 LOOKS = ("print", "light", "dark")
@@ -34,11 +36,12 @@ def register(subparsers: Any) -> None:
         "shares: of the classes, by cross-section. sizes: by the longer side and class. dates: against the production "
         "date. field: against a number that is known of the specimens, with Spearman's rank correlation. outcomes: "
         "what the review made of what models found. truth: what models found and missed in areas that users declared "
-        "complete. places: a dot for each finding on a picture of its slide. "
-        "by-hand: what users drew beside what detectors found, with the time that both took. map: findings per mm2 in "
-        "squares of the slide with the most of them. distances: pairs of findings at each distance by those of chance "
-        "in the same area. largest: the largest finding of each cross-section, and the largest size expected on a "
-        "larger area (Gumbel). Bars and dots per mm2 have their 95 % intervals.",
+        "complete. places: a dot for each finding on a picture of its slide. by-hand: what users drew beside what "
+        "detectors found, with the time that both took. coverage: what was scanned, left out, declared complete and "
+        "viewed of the slides, and how closely. map: findings per mm2 in squares of the slide with the most of them. "
+        "distances: pairs of findings at each distance by those of chance in the same area. control: a control chart "
+        "over groups of slides, as spc has it. largest: the largest finding of each cross-section, and the largest "
+        "size expected on a larger area (Gumbel). Bars and dots per mm2 have their 95 % intervals.",
     )
     parser.add_argument("name", choices=NAMES, metavar="NAME", help=f"one of {', '.join(NAMES)}")
     parser.add_argument("projects", type=Path, nargs="+", metavar="PROJECT.mqc")
@@ -49,8 +52,8 @@ def register(subparsers: Any) -> None:
     parser.add_argument("--class", dest="of", default="", metavar="CODE", help="a class or class group (default: all)")
     parser.add_argument(
         "--group-by", dest="by", default="slide", metavar="FIELD",
-        help="what a bar of totals, shares or by-hand stands for: slide, project, or a field of specimens (default "
-        "slide)",
+        help="what a bar of totals, shares or by-hand, or a point of control, stands for: slide, project, or a field "
+        "of specimens (default slide)",
     )  # fmt: skip
     parser.add_argument(
         "--field", default="", metavar="FIELD", help="of specimens: the number of field, the date of dates"
@@ -63,6 +66,7 @@ def register(subparsers: Any) -> None:
         help="totals as this detector found them; twice for two side by side; which are beside those drawn by hand",
     )  # fmt: skip
     add_largest(parser)
+    add_control(parser)
     parser.add_argument("--look", choices=LOOKS, default="print", help="colours of text and ground (default print)")
     parser.add_argument("--json", action="store_true", help="print the values as JSON")
     parser.set_defaults(handler=_plot)
@@ -79,7 +83,10 @@ def _plot(args: argparse.Namespace) -> int:
 
     found = run(counted_projects(args.projects, slides_of_only(args.projects, args.slide)), args)
     in_mm2, fields_mm2 = args.in_mm2 or 0.0, args.fields_mm2 or 0.0
-    choice = PlotChoice(args.of, args.by, args.field, args.weight, tuple(args.detectors), in_mm2, fields_mm2)
+    choice = PlotChoice(
+        args.of, args.by, args.field, args.weight, tuple(args.detectors), in_mm2, fields_mm2, args.chart, args.rules,
+        args.phase_1 or 0,
+    )  # fmt: skip
     plot = make_plot(found, args.name, choice)
     written = write_plot(plot, args.out, look=KNOWN_LOOKS[args.look])
     if args.json:

@@ -52,7 +52,12 @@ class SeenMap:
 
     def share_at(self, zoom: float) -> float:
         """Share of the slide (0 to 1) that was viewed at a zoom, or more closely."""
-        return float((self.levels >= _level(zoom)).mean())
+        return float(self.closely(zoom).mean())
+
+    def closely(self, zoom: float) -> Flags:
+        """Boolean for each cell: whether it was viewed at a zoom, or more closely."""
+        seen: Flags = self.levels >= _level(zoom)
+        return seen
 
     @property
     def zoom_unknown(self) -> float:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from microscope_qc.reports.document_base import DocumentPart
+from microscope_qc.reports.document_plots import CoverageLegend, Interval, PlotPart
 from microscope_qc.reports.document_where import MostSevere, ReportedControlChart, Where
 
 VERSION: Literal[1] = 1
@@ -36,8 +37,6 @@ CONTENTS = {
     "hashes": "Hashes",
 }
 """Parts of a report that can be left out, and their headings."""
-
-Interval = tuple[float, float]
 
 
 class ReportedNumbers(DocumentPart):
@@ -214,6 +213,8 @@ class Coverage(DocumentPart):
 
     masked_share: float | None = Field(description="of what was to be scanned")
     looked_at: LookedAt
+    searched_map: str = Field("", description="JPEG (data URI) in the colours of the legend, empty without one")
+    viewed_map: str = Field("", description="as searched_map: how closely users viewed the slide")
     scanned: list[Scanned]
     declared: list[ReportedArea]
     warnings: list[str]
@@ -307,40 +308,6 @@ class ReportedMeasurement(DocumentPart):
     finding: Finding
     amounts: list[AmountOfElement]
     words: str
-
-
-class ReportedMark(DocumentPart):
-    """A bar or dot of a plot."""
-
-    at: str
-    x: float
-    value: float
-    interval: Interval | None
-    n: int = Field(description="findings that it is of")
-
-
-class PlotSeries(DocumentPart):
-    """Bars or dots of one colour."""
-
-    name: str
-    colour: str
-    pale: bool
-    marks: list[ReportedMark]
-
-
-class PlotPart(DocumentPart):
-    """A plot as values."""
-
-    name: str
-    title: str
-    shape: str
-    x: str
-    y: str
-    names: list[str] = Field(description="along the x axis of bars")
-    edges: list[float] | None = Field(description="of bins")
-    series: list[PlotSeries]
-    notes: list[str]
-    why_not: str = Field(description="why there is nothing to draw")
 
 
 class Run(DocumentPart):
@@ -438,6 +405,7 @@ class ReportDocument(DocumentPart):
     models: list[Model]
     verdicts: list[ReportedVerdict]
     plots: list[PlotPart]
+    coverage_legend: CoverageLegend | None = Field(None, description="colours of the maps of coverage")
     where: Where | None = None
     control: list[ReportedControlChart] = Field([], description="those whose limits are frozen")
     severity: MostSevere | None = None

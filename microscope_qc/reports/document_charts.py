@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from microscope_qc.reports.document import ClassKey, Map, PlotPart, PlotSeries, ReportedMark, of_uri
+from microscope_qc.reports.control import control_plot
+from microscope_qc.reports.document import ClassKey, Map, of_uri
+from microscope_qc.reports.document_plots import PlotPart, PlotSeries, ReportedMark
+from microscope_qc.reports.document_where import ReportedControlChart
 from microscope_qc.reports.language import Language
 from microscope_qc.reports.marked import drawn
-from microscope_qc.reports.plot_values import Plot, PlotMark, Series, Shape
+from microscope_qc.reports.plot_values import PER_MM2, Plot, PlotMark, Series, Shape
 from microscope_qc.reports.plots import Chart, PlacesOnSlide, position_map
 
 
@@ -25,7 +29,7 @@ def part_of(plot: Plot) -> PlotPart:
                 marks=[
                     ReportedMark(
                         at=mark.at, x=float(mark.x), value=float(mark.value), interval=mark.interval,
-                        n=len(mark.findings),
+                        n=len(mark.findings), box=mark.box,
                     )
                     for mark in one.marks
                 ],
@@ -41,7 +45,7 @@ def chart_of(plot: Mapping[str, Any], language: Language) -> Chart:
     series = [
         Series(
             say(one.name), one.colour,
-            [PlotMark(mark.at, mark.x, mark.value, interval=mark.interval, tip=_tip(one, mark, language))
+            [PlotMark(mark.at, mark.x, mark.value, interval=mark.interval, tip=_tip(one, mark, language), box=mark.box)
              for mark in one.marks],
             one.pale,
         )
@@ -50,9 +54,21 @@ def chart_of(plot: Mapping[str, Any], language: Language) -> Chart:
     made = Plot(
         known.name, say(known.title), Shape(known.shape), say(known.x), say(known.y), series, known.names,
         None if known.edges is None else np.array(known.edges), [say(note) for note in known.notes],
-        say(known.why_not),
+        say(known.why_not), scale=say(PER_MM2),
     )  # fmt: skip
     return drawn(made, decimal_comma=language.code == "de")
+
+
+def control_of(known: Mapping[str, Any], language: Language) -> Chart | None:
+    """Draw a control chart of the document, as JSON has it; None of one that cannot be drawn any more."""
+    read, say = ReportedControlChart.model_validate(known), language.say
+    if not read.charts:
+        return None
+    found = read.model_dump() | {"frozen": True}
+    made = control_plot(found, title=say(read.title), x=say(read.x))
+    series = [replace(one, name=say(one.name)) for one in made.series]
+    limits = [replace(one, y=say(one.y)) for one in made.limits]
+    return drawn(replace(made, series=series, limits=limits), decimal_comma=language.code == "de")
 
 
 def _tip(series: PlotSeries, mark: ReportedMark, language: Language) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from microscope_qc.reports.document_base import DocumentPart
+from microscope_qc.reports.document_plots import PlotPart
 
 
 class Hotspot(DocumentPart):
@@ -25,6 +26,7 @@ class Where(DocumentPart):
     """Where findings lie, of all classes together."""
 
     clustering: str = Field(description="whether they lie in clusters, or why that is not known")
+    map: PlotPart | None = Field(None, description="densities in squares of the slide with the most findings")
     hotspots: list[Hotspot] = Field(description="the most unlikely first")
     hotspots_of: int = Field(description="how many there are")
 
@@ -56,8 +58,9 @@ class ControlPoint(DocumentPart):
 
     group: str
     slides: int
-    count: int
+    count: int | None = Field(description="findings; of a quality index there is the anomalous area instead")
     area_mm2: float
+    anomalous_mm2: float | None = None
     event: str | None
 
 
@@ -82,6 +85,7 @@ class ReportedControlChart(DocumentPart):
     """A control chart whose limits are frozen."""
 
     title: str
+    x: str = Field("", description="what points are made by")
     points: list[ControlPoint]
     charts: list[ControlValues]
     remarks: list[str]

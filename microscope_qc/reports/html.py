@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from microscope_qc.core.files import atomic_write
 from microscope_qc.reports.document import CONTENTS, ReportDocument, as_uri
-from microscope_qc.reports.document_charts import chart_of, map_of
+from microscope_qc.reports.document_charts import chart_of, control_of, map_of
 from microscope_qc.reports.filling import environment, fill
 from microscope_qc.reports.language import Language
 from microscope_qc.reports.plots import Chart, svg
@@ -32,7 +32,8 @@ def write_html(path: Path | str, document: ReportDocument, *, template: Path | N
 def report_page(document: ReportDocument, *, template: Path | None = None) -> str:
     """Fill the report's template, or that of a lab, with the fields of the document.
 
-    A plot is drawn by ``{{ plot | chart }}``, a map by ``{{ slide.map | positions(classes) }}``.
+    A plot is drawn by ``{{ plot | chart }}``, a map by ``{{ slide.map | positions(classes) }}``, and a control chart by
+    ``{{ known | control_chart }}``.
 
     Raises
     ------
@@ -47,7 +48,10 @@ def report_page(document: ReportDocument, *, template: Path | None = None) -> st
     def positions(known: Mapping[str, Any], classes: list[Mapping[str, Any]], only: int | None = None) -> Markup:
         return drawn(map_of(known, classes, only=only), f"map{next(numbers)}")
 
-    within = environment(language, lab=template, chart=chart, positions=positions)
+    def control_chart(known: Mapping[str, Any]) -> Markup:
+        return drawn(control_of(known, language), f"control{next(numbers)}")
+
+    within = environment(language, lab=template, chart=chart, positions=positions, control_chart=control_chart)
     headings = {name: language.say(heading) for name, heading in CONTENTS.items()}
     return fill("report.html.j2", fields(document) | {"headings": headings}, within=within, lab=template)
 

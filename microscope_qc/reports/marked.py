@@ -15,6 +15,8 @@ import numpy as np
 from microscope_qc.core.numbers import rounded
 from microscope_qc.core.sheets import write_sheet
 from microscope_qc.core.wording import count_text, significant_text
+from microscope_qc.reports.control import draw_control
+from microscope_qc.reports.coverage_map import draw_coverage
 from microscope_qc.reports.plot_values import Plot, Series, Shape
 from microscope_qc.reports.plots import DPI, PRINT, Chart, ChartLook, plain, save, size_ticks, style
 from microscope_qc.reports.slide_dots import dot_places, draw_places
@@ -67,9 +69,12 @@ def drawn(
 
     with style(look):
         figure = Figure(figsize=size_in, dpi=DPI, layout="constrained")
-        if plot.shape is Shape.PLACES and not plot.why_not:
-            draw_places(figure, plot, look)
+        if plot.shape in _WHOLE and not plot.why_not:
+            _WHOLE[plot.shape](figure, plot, look)
             _legend(figure, plot, look, size_in[0])
+            if decimal_comma:
+                for each in figure.axes:
+                    _write_commas(each)
             return Chart(figure, plot.title, {key: mark.tip for key, _, mark in plot.marks()})
         axes = figure.add_subplot()
         axes.set_title(plain(plot.title, 90), loc="left", fontsize=10, fontweight="bold", color=look.ink)
@@ -222,7 +227,7 @@ def _draw_map(axes: Axes, plot: Plot, look: ChartLook) -> None:
     boxes = np.array([mark.box for _, _, mark in plot.marks()])
     axes.set(xlim=(boxes[:, 1].min(), boxes[:, 3].max()), ylim=(boxes[:, 2].max(), boxes[:, 0].min()), aspect="equal")
     bar = axes.figure.colorbar(ScalarMappable(scale, colours), ax=axes, shrink=0.8)
-    bar.set_label("findings per mm²")
+    bar.set_label(plain(plot.scale, 60))
     bar.outline.set_visible(False)
 
 
@@ -230,6 +235,8 @@ _DRAWERS = {
     Shape.BESIDE: _draw_beside, Shape.STACKED: _draw_stacked, Shape.BINS: _draw_bins, Shape.DOTS: _draw_dots,
     Shape.DATES: _draw_dates, Shape.LINES: _draw_lines, Shape.MAP: _draw_map,
 }  # fmt: skip
+_WHOLE = {Shape.PLACES: draw_places, Shape.CONTROL: draw_control, Shape.COVERAGE: draw_coverage}
+"""Those that take the whole figure."""
 
 
 def _bar(

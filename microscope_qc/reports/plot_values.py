@@ -12,6 +12,7 @@ import numpy as np
 from microscope_qc.core.arrays import Ints
 
 _NONE = np.zeros(0, np.int64)
+PER_MM2 = "findings per mm²"
 
 
 class Shape(StrEnum):
@@ -25,6 +26,8 @@ class Shape(StrEnum):
     LINES = "lines"  # dots that a line joins
     MAP = "map"  # squares, the darker the higher; those of a first of two series are outlined
     PLACES = "places"  # dots on pictures of slides
+    COVERAGE = "coverage"  # two maps of each slide: what was searched, and what was viewed
+    CONTROL = "control"  # points in their order, with a centre and limits; one chart below the other
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,9 +49,10 @@ class PlotMark:
     box
         Of a square of a map: y0, x0, y1, x1.
     label
-        Stands above a bar.
+        Stands above a bar, or above a point: what happened there.
     panel
-        Number of the slide that it lies on, of a plot of places; x and ``value`` are then its place there.
+        Number of the slide that it lies on, of a plot of places; x and ``value`` are then its place there. Number of
+        the chart, of a control chart.
     """
 
     at: str
@@ -57,7 +61,7 @@ class PlotMark:
     findings: Ints = field(default_factory=lambda: _NONE)
     interval: tuple[float, float] | None = None
     tip: str = ""
-    box: tuple[float, ...] | None = None
+    box: tuple[float, float, float, float] | None = None
     label: str = ""
     panel: int = 0
 
@@ -69,6 +73,16 @@ class Panel:
     name: str
     extent: tuple[float, float]
     picture: np.ndarray | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What is usual on a control chart: what its y axis says, its centre, and the limits of each point."""
+
+    y: str
+    centre: float
+    lower: Sequence[float]
+    upper: Sequence[float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +119,14 @@ class Plot:
         The slides of a plot of places.
     line
         Of dots: x and y of both ends of a straight line behind them.
+    limits
+        Of a control chart, those of each chart; ``pointer`` is where phase I ends.
+    table
+        Records in place of those of the marks.
+    scale
+        What the colours of a map say.
+    source
+        What a control chart is made of (:func:`~microscope_qc.workflows.results.process_control.charted`).
     """
 
     name: str
@@ -122,6 +144,10 @@ class Plot:
     pointer: float | None = None
     panels: Sequence[Panel] = ()
     line: tuple[float, float, float, float] | None = None
+    limits: Sequence[Limits] = ()
+    table: Sequence[Mapping[str, Any]] = ()
+    source: Mapping[str, Any] | None = None
+    scale: str = PER_MM2
 
     def marks(self) -> Iterator[tuple[str, Series, PlotMark]]:
         """Each mark with its key, in the order in which they are drawn."""
@@ -136,6 +162,8 @@ class Plot:
 
     def records(self) -> list[dict[str, Any]]:
         """Return one record for each mark: series, x, value, limits, and number of findings; of a place x and y."""
+        if self.table:
+            return [dict(record) for record in self.table]
         if self.shape is Shape.PLACES:
             return [
                 {"series": series.name, "slide": mark.at, self.x: mark.x, self.y: mark.value, "finding": int(number)}

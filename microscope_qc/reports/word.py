@@ -18,7 +18,7 @@ from typing import Any
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.files import atomic_write
 from microscope_qc.reports.document import CONTENTS, JPEG, ReportDocument, of_uri
-from microscope_qc.reports.document_charts import chart_of, map_of
+from microscope_qc.reports.document_charts import chart_of, control_of, map_of
 from microscope_qc.reports.filling import TemplateFields, environment
 from microscope_qc.reports.html import fields
 from microscope_qc.reports.language import Language
@@ -86,7 +86,13 @@ def fill_word(data: bytes, values: Mapping[str, Any], language: Language, *, nam
     package = Package.read(data, name)
     headings = {part: language.say(heading) for part, heading in CONTENTS.items()}
     known = TemplateFields(
-        environment(language, chart=lambda plot: chart_of(plot, language), positions=map_of, width=_Sized)
+        environment(
+            language,
+            chart=lambda plot: chart_of(plot, language),
+            positions=map_of,
+            width=_Sized,
+            control_chart=lambda known: control_of(known, language) or "",
+        )
     )
     for part in [part for part in package.files if _FILLED.fullmatch(part)]:
         filler = _Filler(package, part, known, {**values, "headings": headings})

@@ -80,7 +80,7 @@ def _body(language: Language) -> Iterator[str]:
     say = language.say
 
     def heading(part: str) -> str:
-        return _paragraph(say(CONTENTS[part]), "Heading1")
+        return _heading(part, language)
 
     yield _paragraph("{{ title }}", "Title")
     yield _paragraph("{{ slides | length | things('slide') }} · {{ date }} · {{ included | say }}", "Small")
@@ -125,6 +125,7 @@ def _body(language: Language) -> Iterator[str]:
     yield _paragraph("{{ models.name }}: {{ models.runs | length | things('detection') }}. {{ models.trained_on }}")
     yield heading("plots")
     yield _paragraph("{{ plots | chart }}")
+    yield from _where(language)
     yield heading("worst")
     yield _paragraph(
         "{{ worst.code }} {{ worst.name }}\n{{ worst.findings | map(attribute='picture') | list | width(38) }}"
@@ -146,6 +147,40 @@ def _body(language: Language) -> Iterator[str]:
     )
     yield heading("hashes")
     yield _paragraph("{{ hashes.findings if hashes else '' }}", "Small")
+
+
+def _where(language: Language) -> Iterator[str]:
+    """Where findings lie, control charts, and the most severe ones: a report may be without any of them."""
+    say = language.say
+    yield _heading("where", language)
+    yield _paragraph("{{ where.clustering | say if where else '' }}")
+    yield _paragraph("{{ where.map | chart if where and where.map else '' }}")
+    spot = "where.hotspots"
+    yield _table(
+        [say("Slide"), "x, µm", "y, µm", say("Findings"), say("By chance"), "p"],
+        [f"{{{{ {spot}.slide if where else '' }}}}",
+         *(f"{{{{ {spot}.{side}0_um | significant if where else '' }}}} – "
+           f"{{{{ {spot}.{side}1_um | significant if where else '' }}}}" for side in "xy"),
+         f"{{{{ {spot}.count if where else '' }}}}", f"{{{{ {spot}.expected | significant if where else '' }}}}",
+         f"{{{{ {spot}.p_corrected | significant(2) if where else '' }}}}"],
+    )  # fmt: skip
+    yield _heading("control", language)
+    yield _paragraph(
+        "{{ control.title | say }}\n{{ control | control_chart }}\n{{ control.remarks | map('say') | list }}"
+    )
+    yield _heading("severity", language)
+    found = "severity.findings"
+    yield _table(
+        [say(h) for h in ("Number", "Class", "Slide", "Severity", "Size", "Anomaly", "Crowding", "State")],
+        [f"#{{{{ {found}.number if severity else '' }}}}", f"{{{{ {found}.code if severity else '' }}}}",
+         f"{{{{ {found}.slide if severity else '' }}}}", f"{{{{ {found}.severity | number(0) if severity else '' }}}}",
+         *(f"{{{{ {found}.{part} | number if severity else '' }}}}" for part in ("size", "anomaly", "crowding")),
+         f"{{{{ {found}.state | say if severity else '' }}}}"],
+    )  # fmt: skip
+
+
+def _heading(part: str, language: Language) -> str:
+    return _paragraph(language.say(CONTENTS[part]), "Heading1")
 
 
 def _paragraph(text: str, style: str = "") -> str:

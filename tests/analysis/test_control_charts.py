@@ -13,6 +13,7 @@ from microscope_qc.analysis.control_charts import (
     ewma_charts,
     individuals_charts,
     laney_charts,
+    quality_index_charts,
     signals,
     u_charts,
 )
@@ -64,6 +65,21 @@ def test_later_points_do_not_move_the_limits():
     for charts in (u_charts, laney_charts, individuals_charts, ewma_charts):
         before, after = charts(COUNTS[:5], AREAS[:5], phase_1=5)[0], charts(COUNTS, AREAS, phase_1=5)[0]
         assert after.centre == before.centre and after.upper[:5] == pytest.approx(before.upper)
+
+
+def test_a_quality_index_counts_from_the_best_of_phase_i_in_its_deviations():
+    """Shares of 0.02, 0.04, 0.06 and 0.08: population deviation sqrt(0.0005)."""
+    areas = np.array([1.0, 1.0, 2.0, 1.0, 1.0, 1.0])
+    amounts = np.array([0.02, 0.04, 0.12, 0.08, 0.20, 0.01])
+    (chart,) = quality_index_charts(amounts, areas, phase_1=4)
+    assert chart.values == pytest.approx(np.array([0, 0.02, 0.04, 0.06, 0.18, -0.01]) / 0.0005**0.5)
+    assert chart.values[:4].std() == pytest.approx(1) and chart.values[:4].min() == 0
+    assert chart.centre == pytest.approx(0.03 / 0.0005**0.5)
+    assert [len(why) for why in signals(chart, ["1 beyond 3 sigma"])] == [0, 0, 0, 0, 1, 0]
+    (later,) = quality_index_charts(amounts[4:], areas[4:], phase_1=2, frozen=chart.base)
+    assert later.values == pytest.approx(chart.values[4:]) and later.upper[0] == pytest.approx(chart.upper[0])
+    with pytest.raises(InputError, match="equal"):
+        quality_index_charts([0.1, 0.1, 0.3], [1.0, 1.0, 1.0], phase_1=2)
 
 
 @pytest.mark.parametrize(

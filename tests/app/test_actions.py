@@ -35,7 +35,7 @@ SINCE = {
     "view.areas",
     "areas.open",
 }
-SINCE |= {"review.severity", "detect.unusual"}
+SINCE |= {"review.severity", "review.again", "detect.unusual"}
 SINCE |= {"suggest.learn", "suggest.next", "suggest.previous", "suggest.keep", "suggest.model", "review.alike"}
 SINCE |= {"area.draw", "area.next", "area.searched"}
 SINCE |= {"inspect.begin", "inspect.end", "inspect.give_up"}
@@ -68,7 +68,7 @@ LAYOUT = {
     "Slide": "pixel_size info rename folder accept locate convert - next previous"
     " - fields names_fields import_fields export_fields - remove",
     "Detect": "open unusual - learn next previous keep model",
-    "Review": "confirm reject unreview choose similar alike explain composition severity"
+    "Review": "confirm reject unreview choose similar alike explain composition severity again"
     " - next previous note Work over Class"
     " - area slide view - draw next searched begin end give_up - open",
     "Review/Work over": "slide selected all",

@@ -8,12 +8,18 @@ import numpy as np
 import pytest
 from densities_toys import ACP, AFP, AOP, CELLS, HEIGHT, SHAPE, WIDTH, Painted, make, scan
 
+from microscope_qc.analysis.coverage import DECLARED, MASKED, MISSING, NOBODY, SCANNED
 from microscope_qc.cli import main
 from microscope_qc.core.geometry import Region
+from microscope_qc.core.jobs import run_job
 from microscope_qc.core.seen_map import SeenMap
 from microscope_qc.core.sheets import read_sheet
 from microscope_qc.project import Project
+from microscope_qc.reports.marked import picture
 from microscope_qc.workflows.detection.looked_at import looked_at_together, looked_words
+from microscope_qc.workflows.results.counted_findings import count_findings
+from microscope_qc.workflows.results.plots import make_plot
+from microscope_qc.workflows.results.plots_of_coverage import kinds_of
 from microscope_qc.workflows.results.statistics import project_statistics
 from microscope_qc.workflows.results.statistics_text import write_statistics_table
 
@@ -82,3 +88,38 @@ def test_what_cannot_be_read_of_the_views_counts_as_not_viewed(tmp_path: Path) -
     with make(tmp_path) as project:
         project.settings.set(f"seen:{project.slides[0].id}", {"shape": [1, 2], "cells": "!!"})
         assert project_statistics(project)["slides"][0]["looked_at"]["seen"] == 0
+
+
+def test_a_map_shows_what_became_of_every_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with make(tmp_path) as project:
+        painted = Painted()
+        scan(project, painted, Region(0, 0, *SHAPE), [ACP, AOP, AFP], cells=CELLS, damaged=[8])
+        project.areas.declare(project.slides[0].id, Region(0, 0, HEIGHT, WIDTH // 4), [ACP])
+        seen = view(project, 0, (0, 0, HEIGHT / 3, WIDTH, 0.3), (0, 0, HEIGHT / 3, WIDTH / 2, 1.0))
+        found = run_job(count_findings([project]))
+        (slide,) = found.slides
+        searched, viewed = kinds_of(slide.coverage, seen)
+        rows, columns = seen.cells.shape
+        y = ((np.arange(rows) + 0.5) * seen.cell_px[0]).astype(int)
+        x = ((np.arange(columns) + 0.5) * seen.cell_px[1]).astype(int)
+        scanned = painted.of[ACP][np.ix_(y, x)]
+        left = np.broadcast_to(x < WIDTH // 4, scanned.shape)
+        assert np.array_equal(searched == DECLARED, left)
+        assert np.array_equal(searched == SCANNED, scanned & ~left)
+        known = project_statistics(project)["slides"][0]["looked_at"]
+        assert (searched == MASKED).any() and (searched == MISSING).any() and not (searched == NOBODY).any()
+        assert np.bincount(viewed.ravel(), minlength=6)[[3, 5]].tolist() == [
+            (seen.closely(0.25) & ~seen.closely(0.5)).sum(), seen.closely(1.0).sum()
+        ]  # fmt: skip
+        plot = make_plot(found, "coverage")
+        assert [panel.name for panel in plot.panels] == [
+            f"{slide.slide.section.name}, {w}" for w in ("searched", "viewed")
+        ]
+        (record,) = plot.records()
+        assert record["scanned"] == known["scanned"] and record["seen_at_100_percent"] == known["seen_at"][-1]["share"]
+        assert len(picture(plot, 600, 300).places) == 2
+        path = str(project.path)
+    assert main(["plot", "coverage", path, str(tmp_path / "map.png")]) == 0
+    assert "% scanned" in capsys.readouterr().out
+    assert main(["plot", "coverage", path, str(tmp_path / "map.csv")]) == 0
+    assert read_sheet(tmp_path / "map.csv")[0][:3] == ["slide", "scanned", "masked"]

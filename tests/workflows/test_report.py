@@ -103,7 +103,10 @@ def test_places_severities_and_frozen_charts_are_those_of_the_commands(cells: Pr
     report = run_job(collect(cells))
     (chart,) = report.control
     drawn = run_job(process_control([cells], ["batch"], chart="u"))
-    assert chart.title == "u of all by batch" and [point.event for point in chart.points] == [None, "new mill"]
+    assert chart.title == "u chart of all classes by batch" and [point.event for point in chart.points] == [
+        None,
+        "new mill",
+    ]
     assert [value.value for value in chart.charts[0].points] == [one["value"] for one in drawn["charts"][0]["points"]]
     assert "limits frozen by" in chart.remarks[0]
     severe = sorted(severity_records(cells), key=lambda one: -one["severity"])
@@ -115,6 +118,7 @@ def test_places_severities_and_frozen_charts_are_those_of_the_commands(cells: Pr
     assert {spot.p_corrected for spot in report.where.hotspots} <= {spot["p_corrected"] for spot in where["hotspots"]}
     run_job(write_report(cells, tmp_path / "r.html", choice=ReportChoice(language="de")))
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "u-Karte: alle Klassen nach batch" in page and 'id="control' in page
     assert "new mill" in page and "Regelkarten" in page and "Grenzen festgelegt von" in page
     assert "patterns of chance" not in page and "Schwere" in page
 

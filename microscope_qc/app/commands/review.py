@@ -80,6 +80,12 @@ def _severity(context: Context) -> None:
     SeverityDialog(context.session, context.jobs, context.navigator.window).exec()
 
 
+def _second_review(context: Context) -> None:
+    from microscope_qc.app.dialogs.second_review import SecondReviewDialog
+
+    SecondReviewDialog(context.session, context.navigator.window).exec()
+
+
 def _next(context: Context) -> None:
     context.session.judging.step(1)
 
@@ -205,6 +211,15 @@ ACTIONS = (
         icon="alert-octagon-outline",
         when=with_project,
         tooltip="Weights and limits that “Most severe first” goes by",
+    ),
+    Action(
+        "review.again",
+        "Second review…",
+        "Review",
+        _second_review,
+        icon="account-multiple-check-outline",
+        when=with_project,
+        tooltip="Somebody judges findings again without seeing how they were judged; says how well both agree",
     ),
     Action(
         "review.next",

@@ -1,5 +1,5 @@
 """What users fixed to hold numbers against: profiles of severity, limits of control charts, events on them, rules
-from composition to class, and inspections."""
+from composition to class, inspections, and second reviews."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from microscope_qc.project.records import Standard
 from microscope_qc.project.store import Store
 
 SEVERITY, CHART, EVENT, RULES, INSPECTION = "severity", "control chart", "event", "edx rules", "inspection"
+SECOND_REVIEW = "second review"
 _WORDS = {
     SEVERITY: "profile of severity",
     CHART: "limits of the control chart",
     EVENT: "event",
     RULES: "rules from composition to class",
     INSPECTION: "inspection",
+    SECOND_REVIEW: "second review",
 }
 LONGEST = 1_000_000
 
@@ -42,8 +44,13 @@ class Standards(RecordPart[Standard]):
         """Return the one of a kind that is called so; None where there is none."""
         return next((known for known in self.of(kind) if known.name == name), None)
 
-    def keep(self, kind: str, name: str, data: Mapping[str, Any]) -> Standard:
+    def keep(self, kind: str, name: str, data: Mapping[str, Any], *, words: str = "") -> Standard:
         """Keep a standard in place of the one of this kind and name, with who keeps it and when.
+
+        Parameters
+        ----------
+        words
+            What the history calls it; "" takes the name.
 
         Raises
         ------
@@ -59,7 +66,7 @@ class Standards(RecordPart[Standard]):
             raise InputError(f"The {_WORDS[kind]} is too long.")
         known = self.named(kind, name)
         new = {"kind": kind, "name": name, "data": text, "user": user_name(), "kept": now()}
-        title = f"Keep the {_WORDS[kind]}" + (f" “{name}”" if name else "")
+        title = f"Keep the {_WORDS[kind]}" + (f" “{words or name}”" if name else "")
         if known is not None:
             self._store.commit(title, [Delta.edited("standards", self._row(known.id), new)])
             return self.by_id(known.id)
@@ -67,9 +74,9 @@ class Standards(RecordPart[Standard]):
         self._store.commit(title, [Delta.inserted("standards", [{"id": number, **new}])])
         return self.by_id(number)
 
-    def remove(self, number: int) -> None:
-        """Remove a standard (undoable)."""
+    def remove(self, number: int, *, words: str = "") -> None:
+        """Remove a standard (undoable); ``words`` is what the history calls it, "" takes the name."""
         self._store.require_writable()
         known = self.by_id(number)
-        title = f"Remove the {_WORDS.get(known.kind, known.kind)}" + (f" “{known.name}”" if known.name else "")
+        title = f"Remove the {_WORDS.get(known.kind, known.kind)}" + (f" “{words or known.name}”" if known.name else "")
         self._store.commit(title, [Delta.deleted("standards", [self._row(number)])])

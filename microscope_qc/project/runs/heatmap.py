@@ -138,6 +138,11 @@ class HeatMap:
         scores[scores == 0] = np.nan
         return scores
 
+    def rows(self, down: slice, *, label: int = 0) -> np.ndarray:
+        """Scores, float32 (rows, columns), of some rows of cells, so that large maps are read in strips; 0 where
+        nothing was scanned."""
+        return np.asarray(self._values[label, down], np.float32)
+
     def picture(self, longest_px: int, *, label: int | None = None, region: Region | None = None) -> np.ndarray:
         """Return the scores of :meth:`excerpt` alone."""
         return self.excerpt(longest_px, label=label, region=region).scores

@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from microscope_qc.analysis.coverage import SlideCoverage
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.seen_map import ZOOMS, SeenMap
 from microscope_qc.core.wording import listed, percent_text
+from microscope_qc.project.records import SlideRecord
 from microscope_qc.workflows.detection.coverage import AreaSources, SlideAreas
 
 log = logging.getLogger(__name__)
@@ -32,7 +34,11 @@ def looked_at(sources: AreaSources, areas: SlideAreas) -> dict[str, Any]:
         closely, in pixels of the screen for one of the slide), ``seen_zoom_unknown`` (viewed before the zoom was kept)
         and ``nobody`` (neither scanned nor declared nor viewed; of the cells of the map of what was viewed).
     """
-    coverage, seen = areas.coverage, _seen(sources)
+    return looked_at_area(areas.coverage, seen_on(sources.slide, sources.seen))
+
+
+def looked_at_area(coverage: SlideCoverage, seen: SeenMap) -> dict[str, Any]:
+    """As :func:`looked_at`, of what is read already."""
     nobody = 1.0 - coverage.searched_share
     if seen.share:
         height, width = seen.cell_px
@@ -48,13 +54,14 @@ def looked_at(sources: AreaSources, areas: SlideAreas) -> dict[str, Any]:
     }
 
 
-def _seen(sources: AreaSources) -> SeenMap:
-    seen = SeenMap(sources.slide.shape_px)
-    if isinstance(sources.seen, dict):
+def seen_on(slide: SlideRecord, stored: object) -> SeenMap:
+    """What users viewed of a slide, from what is stored (:attr:`AreaSources.seen`); nothing where it cannot be read."""
+    seen = SeenMap(slide.shape_px)
+    if isinstance(stored, dict):
         try:
-            seen.take_dict(sources.seen)
+            seen.take_dict(stored)
         except InputError as error:
-            log.warning("what was seen of %s: %s", sources.slide.name, error)
+            log.warning("what was seen of %s: %s", slide.name, error)
     return seen
 
 

@@ -17,7 +17,8 @@ from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.project import Project
 from microscope_qc.project.parts.boxes import DRAWING
-from microscope_qc.project.records import RunRecord, SlideRecord
+from microscope_qc.project.parts.standards import CHART, EVENT
+from microscope_qc.project.records import RunRecord, SlideRecord, Standard
 from microscope_qc.workflows.detection.coverage import read_areas
 from microscope_qc.workflows.open import opened_in_turn
 from microscope_qc.workflows.results.grouping import CountedSlide, CountedSlides, SlideToCount, counted
@@ -49,6 +50,8 @@ class FoundOnSlide:
         When users drew findings, one time for each step of the history, in seconds.
     record
         What the project says of the slide.
+    seen
+        What users viewed of it, as it is stored.
     """
 
     slide: CountedSlide
@@ -64,6 +67,7 @@ class FoundOnSlide:
     seconds_by_detector: Mapping[str, float]
     drawn_at_s: Floats
     record: SlideRecord
+    seen: object = None
 
     @property
     def kept(self) -> Flags:
@@ -81,10 +85,14 @@ class FoundOnSlide:
 
 @dataclass(slots=True)
 class CountedFindings:
-    """Slides of any projects: their numbers, of which groups are made, and their findings."""
+    """Slides of any projects: their numbers, of which groups are made, and their findings.
+
+    ``kept`` are the frozen limits of control charts, and events on them, of the first project.
+    """
 
     known: CountedSlides = field(default_factory=CountedSlides)
     slides: list[FoundOnSlide] = field(default_factory=list)
+    kept: list[Standard] = field(default_factory=list)
 
     @property
     def detectors(self) -> list[str]:
@@ -115,7 +123,9 @@ def count_findings(projects: Iterable[Project], slide_ids: Collection[int] | Non
         Only these slides, of each project; None takes all.
     """
     found = CountedFindings()
-    for project in projects:
+    for place, project in enumerate(projects):
+        if place == 0:
+            found.kept += [*project.standards.of(CHART), *project.standards.of(EVENT)]
         slides = found.known.take(project, slide_ids)
         newest: dict[int, dict[str, RunRecord]] = {}
         for run in project.runs:
@@ -166,6 +176,7 @@ def _findings(
         np.full(len(rows), np.nan) if size is None else size_um(rows, size),
         by_detector, read_areas(known.sources).coverage, size, {place: number for number, place in place_of.items()},
         {title: _seconds(run) for title, run in runs.items() if run.finished}, drawn_at_s, record,
+        known.sources.seen,
     )  # fmt: skip
 
 

@@ -49,13 +49,15 @@ class SlideToCount:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CountedSlide:
-    """A slide with its tally and what is said of its specimen, by the name of the field."""
+    """A slide with its tally, what is said of its specimen, by the name of the field, and its shown ``runs``."""
 
     project: str
     fields: Mapping[str, Any]
     section: TalliedSlide
     area_source: str
     warnings: tuple[str, ...]
+    runs: tuple[RunRecord, ...] = ()
+    pixel_size_um: tuple[float, float] | None = None
 
 
 @dataclass(slots=True)
@@ -134,8 +136,8 @@ def counted(known: SlideToCount, book: ClassBook) -> CountedSlide:
     )  # fmt: skip
     section = TalliedSlide(record.name, specimen_of(record), tally)
     return CountedSlide(
-        known.project, record.fields, section, areas.source(areas.coverage.class_ids),
-        areas.problems,
+        known.project, record.fields, section, areas.source(areas.coverage.class_ids), areas.problems,
+        tuple(run for run, _ in known.sources.runs), record.pixel_size_um,
     )  # fmt: skip
 
 

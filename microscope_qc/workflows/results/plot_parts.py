@@ -42,6 +42,9 @@ class PlotChoice:
     in_mm2, fields_mm2
         Of the largest size: on what area it is expected (0: 1,000 times those that were searched), and into fields of
         what area sections are cut (0: not at all).
+    chart, rules, phase_1
+        Of a control chart, see :func:`~microscope_qc.workflows.results.process_control.charted`; 0 takes the frozen
+        limits, or else those of all points.
     """
 
     of: str = ""
@@ -51,6 +54,9 @@ class PlotChoice:
     detectors: tuple[str, ...] = ()
     in_mm2: float = 0.0
     fields_mm2: float = 0.0
+    chart: str = "laney"
+    rules: str = "limits"
+    phase_1: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,8 @@ from microscope_qc.workflows.results.plot_parts import (
     within_text,
 )
 from microscope_qc.workflows.results.plots_against import dates, field
+from microscope_qc.workflows.results.plots_of_control import CONTROL, control
+from microscope_qc.workflows.results.plots_of_coverage import COVERAGE, coverage
 from microscope_qc.workflows.results.plots_of_shares import shares
 from microscope_qc.workflows.results.plots_of_slides import by_hand, places
 from microscope_qc.workflows.results.plots_of_truth import truth
@@ -247,8 +249,10 @@ PLOTS = {
         PlotKind("truth", "Found and missed", frozenset({"of"}), truth),
         PlotKind("places", "On the slides", frozenset({"of"}), places),
         PlotKind("by-hand", "By hand and by model", frozenset({"of", "by", "detectors"}), by_hand),
+        PlotKind(COVERAGE, "Looked at", frozenset(), coverage),
         PlotKind("map", "Map", frozenset({"of"}), density_map),
         PlotKind("distances", "Distances", frozenset({"of"}), distances),
+        PlotKind(CONTROL, "Control chart", frozenset({"of", "by", "chart", "rules", "phase_1"}), control),
         PlotKind("largest", "Largest size", frozenset({"of", "in_mm2", "fields_mm2"}), largest),
     )
 }

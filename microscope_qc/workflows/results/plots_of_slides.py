@@ -109,8 +109,13 @@ def _panel(slide: FoundOnSlide, *, in_mm: bool) -> Panel:
     record = slide.record
     size_y, size_x = (side / 1000 for side in _sides(record)) if in_mm else (1.0, 1.0)
     extent = record.shape_px[0] * size_y, record.shape_px[1] * size_x
+    return Panel(slide.slide.section.name, extent, slide_picture(record))
+
+
+def slide_picture(record: SlideRecord) -> np.ndarray | None:
+    """The whole slide in little more than the pixels of a plot, RGB; None where it cannot be read."""
     key = record.path, record.scene, record.fingerprint, record.orientation
-    return Panel(slide.slide.section.name, extent, _picture(_SlideFile(key, record)))
+    return _picture(_SlideFile(key, record))
 
 
 @dataclass(frozen=True, slots=True)

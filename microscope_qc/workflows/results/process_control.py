@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from microscope_qc.analysis.control_charts import CHARTS, RULE_SETS, WANTED_POINTS, Baseline, ControlChart, signals
+from microscope_qc.analysis.control_charts import (
+    CHARTS,
+    RULE_SETS,
+    TITLES,
+    WANTED_POINTS,
+    Baseline,
+    ControlChart,
+    signals,
+)
 from microscope_qc.analysis.stack import Stack
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.jobs import Job
@@ -18,6 +27,7 @@ from microscope_qc.core.wording import listed, plural
 from microscope_qc.project import Project
 from microscope_qc.project.parts.standards import CHART, EVENT
 from microscope_qc.project.records import Standard
+from microscope_qc.workflows.results.anomalous import anomalous_areas
 from microscope_qc.workflows.results.grouping import (
     CountedSlides,
     classes_named,
@@ -29,6 +39,7 @@ from microscope_qc.workflows.results.grouping import (
 from microscope_qc.workflows.results.grouping_text import text_table
 
 _ONLY_LIMITS = ("ewma",)
+QUALITY_INDEX = "nqi"
 
 
 def process_control(
@@ -56,7 +67,8 @@ def _noting(projects: Iterable[Project], kept: list[Standard]) -> Iterator[Proje
 
 def freeze_limits(project: Project, found: Mapping[str, Any]) -> Standard:
     """Keep the limits of a chart, so that later points do not move them (undoable)."""
-    return project.standards.keep(CHART, _name(found["of"], found["chart"], found["by"]), found["base"])
+    name = chart_name(found["of"], found["chart"], found["by"])
+    return project.standards.keep(CHART, name, found["base"], words=chart_words(name))
 
 
 def thaw_limits(project: Project, found: Mapping[str, Any]) -> None:
@@ -67,10 +79,10 @@ def thaw_limits(project: Project, found: Mapping[str, Any]) -> None:
     InputError
         When they are not frozen.
     """
-    known = project.standards.named(CHART, _name(found["of"], found["chart"], found["by"]))
+    known = project.standards.named(CHART, chart_name(found["of"], found["chart"], found["by"]))
     if known is None:
         raise InputError("The limits of this chart are not frozen.")
-    project.standards.remove(known.id)
+    project.standards.remove(known.id, words=chart_words(known.name))
 
 
 def note_event(project: Project, found: Mapping[str, Any], group: str, text: str) -> None:
@@ -106,16 +118,29 @@ def chart_named(name: str) -> tuple[str, str, list[str]]:
     return chart, of, by.split(", ")
 
 
+def chart_words(name: str) -> str:
+    """Say what frozen limits are of, by their name; the name where it is not that of a chart."""
+    try:
+        chart, of, by = chart_named(name)
+    except InputError:
+        return name
+    what = "anomalous area" if chart == QUALITY_INDEX else "all classes" if of == "all" else of
+    fields = ", ".join(one.replace("_", " ") for one in by)
+    return f"{TITLES.get(chart, chart)} of {what} by {fields}"
+
+
 def _baseline(kept: Standard) -> Baseline:
     try:
-        return Baseline(float(kept.data["centre"]), float(kept.data["spread"]))
+        data = kept.data
+        return Baseline(float(data["centre"]), float(data["spread"]), float(data.get("least", 0.0)))
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
             "The frozen limits cannot be read.", hint="Say how many points are phase I, and freeze them again."
         ) from error
 
 
-def _name(of: str, chart: str, keys: Sequence[str]) -> str:
+def chart_name(of: str, chart: str, keys: Sequence[str]) -> str:
+    """The name of frozen limits, see :func:`chart_named`."""
     return f"{chart} of {of} by {', '.join(keys)}"
 
 
@@ -123,7 +148,7 @@ def charted(
     known: CountedSlides, by: Sequence[str], *, of: str = "all", chart: str = "laney", rules: str = "limits",
     phase_1: int | None = None, kept: Sequence[Standard] = (),
 ) -> dict[str, Any]:  # fmt: skip
-    """Work out a control chart of the density after the review.
+    """Work out a control chart of the density after the review, or of the quality index of anomalous area (``nqi``).
 
     Parameters
     ----------
@@ -142,10 +167,11 @@ def charted(
     Returns
     -------
     dict
-        ``base`` (what is usual: ``centre`` and ``spread``), ``frozen`` (by whom and when, None where limits are not),
-        ``projects``, ``by``, ``of``, ``chart``, ``rules`` (with the mean number of usual points to a false alarm),
-        ``phase_1``, ``points`` (group, slides that were searched, count, area, event), ``charts`` (title, centre, and
-        of each point value, lower and upper limit, and the rules by which it is unusual) and ``remarks``.
+        ``base`` (what is usual: ``centre``, ``spread`` and ``least``), ``frozen`` (by whom and when, None where limits
+        are not), ``projects``, ``by``, ``of``, ``chart``, ``rules`` (with the mean number of usual points to a false
+        alarm), ``phase_1``, ``points`` (group, slides that were searched and that were left out, count or else
+        anomalous area, area, event), ``charts`` (title, centre, and of each point value, lower and upper limit, and
+        the rules by which it is unusual) and ``remarks``.
 
     Raises
     ------
@@ -160,44 +186,72 @@ def charted(
     if chart in _ONLY_LIMITS and rules != "limits":
         raise InputError(f"The points of {chart} are not independent: only its limits say something.")
     keys = slide_keys(known, by)
-    members = members_of(known, keys)
-    stack = Stack([slide.section for _, slides in members for slide in slides], len(known.book.classes))
-    owner = np.repeat(np.arange(len(members)), [len(slides) for _, slides in members])
-    wanted = classes_named(of, known.book)
-    searched = stack.searched(wanted.key)
-    areas = np.bincount(owner[searched.known], weights=searched.areas_mm2, minlength=len(members))
-    inside = stack.inside[:, wanted.level, list(wanted.places)].sum(axis=1) * searched.known
-    counts = np.bincount(owner, weights=inside, minlength=len(members)).astype(int)
-    slides = np.bincount(owner[searched.known], minlength=len(members))
-    there = np.flatnonzero(areas > 0)
-    names = [group_words(values) for values, _ in members]
-    phase = len(there) if phase_1 is None else phase_1
-    if len(there) < 2:
-        raise InputError(f"There are fewer than two points: {listed([names[n] for n in there]) or 'none'}.")
-    name = _name(of, chart, keys)
+    name = chart_name(of, chart, keys)
     frozen = next((one for one in kept if one.kind == CHART and one.name == name), None) if phase_1 is None else None
     base = None if frozen is None else _baseline(frozen)
+    points = _points(known, keys, of, chart)
+    there = [point for point in points.rows if point["area_mm2"]]
+    if len(there) < 2:
+        names = listed([point["group"] for point in there]) or "none"
+        raise InputError(f"There are fewer than two points: {names}.")
+    phase = len(there) if phase_1 is None else phase_1
+    areas, amounts = (np.array([point[name] for point in there]) for name in ("area_mm2", points.amount))
+    drawn = CHARTS[chart](amounts, areas, phase_1=phase, frozen=base)
     events = {one.name: str(one.data.get("text", "")) for one in kept if one.kind == EVENT}
-    drawn = CHARTS[chart](counts[there], areas[there], phase_1=phase, frozen=base)
     return {
         "projects": known.heads, "by": keys, "of": of, "chart": chart,
         "rules": {"name": rules, "rules": list(RULE_SETS[rules].rules), "run_length": RULE_SETS[rules].run_length},
         "phase_1": phase,
-        "base": {"centre": drawn[0].base.centre, "spread": drawn[0].base.spread},
+        "base": {"centre": drawn[0].base.centre, "spread": drawn[0].base.spread, "least": drawn[0].base.least},
         "frozen": frozen and {"user": frozen.user, "kept": frozen.kept},
-        "points": [
-            {"group": names[n], "slides": int(slides[n]), "count": int(counts[n]), "area_mm2": float(areas[n]),
-             "event": events.get(names[n])}
-            for n in there
-        ],
+        "points": [point | {"event": events.get(point["group"])} for point in there],
         "charts": [_chart(one, rules if number == 0 else "limits") for number, one in enumerate(drawn)],
-        "remarks": list(
-            _remarks(
-                [names[n] for n in range(len(names)) if areas[n] <= 0],
-                sum(len(members[n][1]) - int(slides[n]) for n in there), phase, phase_1, frozen,
-            )
-        ),
+        "remarks": [*points.remarks, *_remarks(points.rows, phase, phase_1, frozen)],
     }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Points:
+    """Points of a chart, also those without an area: ``amount`` names what is drawn by area."""
+
+    amount: str
+    rows: list[dict[str, Any]]
+    remarks: list[str]
+
+
+def _points(known: CountedSlides, keys: Sequence[str], of: str, chart: str) -> _Points:
+    """Count what a chart draws, of each group of slides."""
+    members = members_of(known, keys)
+    listed_slides = [slide for _, slides in members for slide in slides]
+    owner = np.repeat(np.arange(len(members)), [len(slides) for _, slides in members])
+    stack = Stack([slide.section for slide in listed_slides], len(known.book.classes))
+    wanted = classes_named(of, known.book)
+    remarks: list[str] = []
+    areas, amounts = np.zeros((2, len(listed_slides)))
+    if chart == QUALITY_INDEX:
+        if of != "all":
+            raise InputError(f"{QUALITY_INDEX} is of the area that a score map calls anomalous, not of a class.")
+        found = anomalous_areas(listed_slides)
+        searched = np.isfinite(found.scanned_mm2) & (found.scanned_mm2 > 0)
+        areas[searched], amounts[searched] = found.scanned_mm2[searched], found.anomalous_mm2[searched]
+        remarks = [f"anomalous area by the score maps of {found.model}", *found.problems]
+        if found.others:
+            remarks.append(f"maps of {listed(found.others)} left out")
+    else:
+        over = stack.searched(wanted.key)
+        searched = over.known
+        areas[searched] = over.areas_mm2
+        amounts = stack.inside[:, wanted.level, list(wanted.places)].sum(axis=1) * searched
+    sums = [np.bincount(owner, weights=each, minlength=len(members)).tolist() for each in (searched, amounts, areas)]
+    amount = "anomalous_mm2" if chart == QUALITY_INDEX else "count"
+    rows = [
+        {
+            "group": group_words(values), "slides": int(slides), "count": None, "area_mm2": area, "anomalous_mm2": None,
+            "left_out": len(mine) - int(slides), amount: value if chart == QUALITY_INDEX else int(value),
+        }
+        for (values, mine), slides, value, area in zip(members, *sums, strict=True)
+    ]  # fmt: skip
+    return _Points(amount, rows, remarks)
 
 
 def _chart(one: ControlChart, rules: str) -> dict[str, Any]:
@@ -215,8 +269,10 @@ def _chart(one: ControlChart, rules: str) -> dict[str, Any]:
 
 
 def _remarks(
-    without: Sequence[str], left_out: int, phase: int, given: int | None, frozen: Standard | None
+    points: Sequence[Mapping[str, Any]], phase: int, given: int | None, frozen: Standard | None
 ) -> Iterator[str]:
+    without = [point["group"] for point in points if not point["area_mm2"]]
+    left_out = sum(point["left_out"] for point in points if point["area_mm2"])
     if without:
         yield f"no point for {listed(without)}: no area was searched for it"
     if left_out:
@@ -238,21 +294,26 @@ def chart_lines(found: Mapping[str, Any]) -> list[str]:
         "", f"{found['of']}, {found['chart']} chart, {_limits_from(found)}; rules "
         f"{rules['name']}: {', '.join(rules['rules'])} (a false alarm every {rules['run_length']} points)",
     ]  # fmt: skip
+    counted = "anomalous mm2" if found["chart"] == QUALITY_INDEX else "count"
     for chart in found["charts"]:
         lines += ["", f"{chart['title']}, centre {_number(chart['centre'])}"]
         rows = [
             [
-                point["group"], str(point["count"]), _number(point["area_mm2"]), _number(one["value"]),
+                point["group"], _amount(point), _number(point["area_mm2"]), _number(one["value"]),
                 _number(one["lower"]), _number(one["upper"]), ", ".join(one["unusual"]), point["event"] or "",
             ]
             for point, one in zip(found["points"], chart["points"], strict=True)
         ]  # fmt: skip
-        lines += text_table(["", "count", "mm2", "value", "lower", "upper", "unusual", "event"], rows)
+        lines += text_table(["", counted, "mm2", "value", "lower", "upper", "unusual", "event"], rows)
     return [*lines, *(f"  {remark}" for remark in found["remarks"])]
 
 
 def _limits_from(found: Mapping[str, Any]) -> str:
     return "frozen limits" if found["frozen"] else f"limits from the first {found['phase_1']} points"
+
+
+def _amount(point: Mapping[str, Any]) -> str:
+    return _number(point["anomalous_mm2"]) if point["count"] is None else str(point["count"])
 
 
 def _number(value: float | None) -> str:

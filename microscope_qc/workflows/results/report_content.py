@@ -23,11 +23,15 @@ from microscope_qc.project import Project
 from microscope_qc.project.records import SlideRecord
 from microscope_qc.project.wording import included_words, size_words
 from microscope_qc.reports import document as parts
+from microscope_qc.reports.coverage_map import SEARCHED, VIEWED
+from microscope_qc.reports.crops import jpeg
 from microscope_qc.reports.document import CONTENTS, ReportDocument, as_uri
 from microscope_qc.reports.document_charts import part_of
+from microscope_qc.reports.document_plots import CoverageLegend, MapColour
 from microscope_qc.reports.language import LANGUAGES
 from microscope_qc.workflows.detection.coverage import read_areas
 from microscope_qc.workflows.detection.coverage_table import declared_table
+from microscope_qc.workflows.detection.looked_at import seen_on
 from microscope_qc.workflows.left_out import left_out_lines
 from microscope_qc.workflows.results.batches import compared
 from microscope_qc.workflows.results.counted_findings import CountedFindings, count_findings
@@ -41,6 +45,7 @@ from microscope_qc.workflows.results.grouping import (
 )
 from microscope_qc.workflows.results.plot_parts import COUNT, PlotChoice
 from microscope_qc.workflows.results.plots import make_plot
+from microscope_qc.workflows.results.plots_of_coverage import coverage_pictures
 from microscope_qc.workflows.results.report_models import models_of
 from microscope_qc.workflows.results.report_pictures import Pictures, PlaceInReport, worst_of_class
 from microscope_qc.workflows.results.report_where import chart_parts, severity_part, where_part
@@ -174,6 +179,7 @@ def collect(
         models=models_of(project, {record.id: record for record in records}),
         verdicts=[] if compared_to is None else [_verdict(one) for one in compared_to["verdicts"]],
         plots=[part_of(plot) for plot in _plots(found) if plot.series] if "plots" in contents else [],
+        coverage_legend=_coverage_legend() if "coverage" in contents else None,
         where=where,
         control=list(chart_parts(project, found)) if "control" in contents else [],
         severity=severity_part(project, slide_ids) if "severity" in contents else None,
@@ -262,7 +268,10 @@ def _slide(
     project: Project, record: SlideRecord, numbers: Mapping[str, Any], thumbnail: str, mapped: parts.Map | None, *,
     detailed: bool,
 ) -> parts.ReportedSlide:  # fmt: skip
-    areas = slide_findings(project, record.id).sources
+    sources = slide_findings(project, record.id).sources
+    areas = read_areas(sources)
+    maps = coverage_pictures(areas.coverage, seen_on(record, sources.seen)) if detailed else ()
+    searched_map, viewed_map = (as_uri(jpeg(one)) for one in maps) if maps else ("", "")
     said = [(field, record.fields[field.name]) for field in project.fields.known if field.name in record.fields]
     return parts.ReportedSlide(
         name=record.name, scene=record.scene, words=size_words(record), shape_px=record.shape_px,
@@ -273,10 +282,9 @@ def _slide(
         coverage=parts.Coverage(
             masked_share=numbers["masked_share"],
             looked_at=parts.LookedAt.model_validate(numbers["looked_at"]),
+            searched_map=searched_map, viewed_map=viewed_map,
             scanned=[parts.Scanned.model_validate(run) for run in numbers["runs"]],
-            declared=[
-                parts.ReportedArea.model_validate(area) for area in declared_table(project, record, read_areas(areas))
-            ],
+            declared=[parts.ReportedArea.model_validate(area) for area in declared_table(project, record, areas)],
             warnings=list(numbers["warnings"]),
         ),
         thumbnail=thumbnail, map=mapped, detailed=detailed, fingerprint=record.fingerprint, content=record.content,
@@ -294,6 +302,11 @@ def _map(record: SlideRecord, rows: Rows, classes: Sequence[DefectClass], pictur
         unit="px" if record.pixel_size_um is None else "um",
         points=list(zip(x.round(2).tolist(), y.round(2).tolist(), which, strict=True)),
     )  # fmt: skip
+
+
+def _coverage_legend() -> CoverageLegend:
+    searched, viewed = ([MapColour(name=name, colour=colour) for name, colour in kinds] for kinds in (SEARCHED, VIEWED))
+    return CoverageLegend(searched=searched, viewed=viewed)
 
 
 def _plots(found: CountedFindings) -> Iterator[Any]:

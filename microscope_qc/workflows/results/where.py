@@ -189,7 +189,7 @@ def density_map(found: CountedFindings, choice: PlotChoice) -> Plot:
         tip = f"{at}: {things(count, 'finding')}, {significant_text(float(made.expected[place]), 2)} by chance"
         mark = PlotMark(
             at, corners[1], value, most.ids[made.square_of == place],
-            (low / area, high / area) if area else None, tip, box=tuple(corners),
+            (low / area, high / area) if area else None, tip, box=(corners[0], corners[1], corners[2], corners[3]),
         )  # fmt: skip
         (hot if made.hot[place] else marks).append(mark)
     name = most.slide.slide.section.name

@@ -184,8 +184,8 @@ def test_the_table_is_copied_and_saved(cells: Any, page: StatisticsPage, tmp_pat
 
 CHOICES = {
     "totals": {"weight": "mm2"}, "shares": {}, "sizes": {}, "dates": {"of": "Anode"}, "field": {"of": ""},
-    "outcomes": {}, "truth": {}, "places": {}, "by-hand": {}, "map": {}, "distances": {},
-    "largest": {"fields_mm2": "0.01"},
+    "outcomes": {}, "truth": {}, "places": {}, "by-hand": {}, "coverage": {}, "map": {}, "distances": {},
+    "control": {"by": "batch"}, "largest": {"fields_mm2": "0.01"},
 }  # fmt: skip
 
 
@@ -204,7 +204,9 @@ def test_a_click_selects_exactly_the_findings_of_a_bar_bin_or_dot(
         assert session.selection.ids.tolist() == sorted(mark.findings.tolist())
         assert f"{len(mark.findings)} finding" in page.plot.said.text()
     whole = np.concatenate([mark.findings for _, _, mark in chart.plot.marks()])
-    assert len(whole) and (len(np.unique(whole)) == len(whole) or view == "by-hand"), "a finding is in one bar only"
+    assert len(whole) and (len(np.unique(whole)) == len(whole) or view in ("by-hand", "coverage")), (
+        "a finding is in one bar only"
+    )
 
 
 def test_the_findings_of_a_detector_are_selected(cells: Any, page: StatisticsPage, session: Any, qtbot: Any) -> None:
@@ -317,3 +319,64 @@ def test_without_a_field_of_the_specimens_it_says_where_to_enter_it(
     for view in ("dates", "field"):
         show(page, qtbot, view)
         assert page.plot.chart.plot.why_not and not page.plot.chart.keys
+
+
+# -- control charts ----------------------------------------------------------------------------------------------------
+
+
+def test_limits_are_frozen_and_unfrozen_by_a_click_and_undone(cells: Any, page: StatisticsPage, qtbot: Any) -> None:
+    show(page, qtbot, "control", by="batch", phase_1="2")
+    bar, chart = page.plot.control, page.plot.chart
+    assert bar.freeze.text() == "Freeze limits" and bar.freeze.isEnabled() and not bar.event_button.isEnabled()
+    upper = list(chart.plot.limits[0].upper)
+    QTest.mouseClick(bar.freeze, LEFT)
+    qtbot.waitUntil(lambda: bar.freeze.text() == "Unfreeze limits")
+    assert chart.plot.source["frozen"]["user"] and list(chart.plot.limits[0].upper) == pytest.approx(upper)
+    assert "Limits frozen by" in page.plot.notes.text()
+    rows = cells.boxes.rows(cells.slides[0].id)
+    cells.boxes.edit(rows["id"][:6], state=ReviewState.REJECTED, reason="false positive")
+    first = chart.plot.source["points"][0]["count"]
+    qtbot.waitUntil(lambda: chart.plot.source["points"][0]["count"] == first - 6)
+    assert list(chart.plot.limits[0].upper) == pytest.approx(upper), "later judgements do not move them"
+    QTest.mouseClick(bar.freeze, LEFT)
+    qtbot.waitUntil(lambda: bar.freeze.text() == "Freeze limits")
+    cells.history.undo()
+    qtbot.waitUntil(lambda: bar.freeze.text() == "Unfreeze limits")
+
+
+def test_an_event_is_noted_at_the_point_that_was_clicked(
+    cells: Any, page: StatisticsPage, monkeypatch: pytest.MonkeyPatch, qtbot: Any
+) -> None:
+    show(page, qtbot, "control", by="batch", phase_1="0")
+    bar, chart = page.plot.control, page.plot.chart
+    key = next(key for key, _, mark in chart.plot.marks() if mark.at == "B")
+    QTest.mouseClick(chart, LEFT, pos=chart.place_of(key))
+    asked: list[tuple[str, str]] = []
+    answers = iter(["new mill", None, ""])
+
+    def ask(_parent: Any, group: str, known: str) -> str | None:
+        asked.append((group, known))
+        return next(answers)
+
+    monkeypatch.setattr("microscope_qc.app.panels.statistics.control_bar.ask_event", ask)
+
+    def labels() -> list[str]:
+        return [mark.label for _, _, mark in chart.plot.marks() if mark.label]
+
+    QTest.mouseClick(bar.event_button, LEFT)
+    qtbot.waitUntil(lambda: labels() == ["new mill"])
+    QTest.mouseClick(bar.event_button, LEFT)
+    QTest.mouseClick(bar.event_button, LEFT)
+    qtbot.waitUntil(lambda: labels() == [])
+    assert asked == [("batch B", ""), ("batch B", "new mill"), ("batch B", "new mill")]
+
+
+def test_a_quality_index_is_of_no_class_and_ewma_has_its_limits_alone(
+    cells: Any, page: StatisticsPage, qtbot: Any
+) -> None:
+    show(page, qtbot, "control", by="batch", rules="nelson", chart="ewma")
+    assert page.plot.boxes["rules"].count() == 1 and not page.plot.chart.plot.why_not
+    with qtbot.waitSignal(page.plot.drawn):
+        choose(page.plot.boxes["chart"], "nqi")
+    assert not page.plot.boxes["of"].isEnabled() and "score map" in page.plot.chart.plot.why_not
+    assert not page.plot.control.freeze.isEnabled()

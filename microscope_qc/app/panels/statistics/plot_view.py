@@ -11,8 +11,10 @@ import numpy as np
 from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
+from microscope_qc.analysis.control_charts import RULE_SETS, TITLES
 from microscope_qc.app.base import theme
 from microscope_qc.app.base.refresh import Refresh
+from microscope_qc.app.panels.statistics.control_bar import ControlBar
 from microscope_qc.app.panels.statistics.counting import Counting
 from microscope_qc.app.widgets.chart_view import ChartView
 from microscope_qc.app.widgets.parts import note, sentence
@@ -24,9 +26,11 @@ from microscope_qc.reports.marked import Picture, picture, write_plot
 from microscope_qc.reports.plot_values import Plot
 from microscope_qc.reports.plots import ChartLook
 from microscope_qc.workflows.results.counted_findings import CountedFindings
-from microscope_qc.workflows.results.grouping import SLIDE
+from microscope_qc.workflows.results.grouping import SLIDE, members_of
 from microscope_qc.workflows.results.plot_parts import COUNT, PER_MM2, PlotChoice
 from microscope_qc.workflows.results.plots import PLOTS, make_plot
+from microscope_qc.workflows.results.plots_of_control import CONTROL
+from microscope_qc.workflows.results.process_control import QUALITY_INDEX
 
 if TYPE_CHECKING:
     from microscope_qc.app.base.settings import AppSettings
@@ -36,13 +40,19 @@ Offer = list[tuple[str, str]]
 """Titles and names of what can be chosen."""
 _WORDS = {
     "of": "Of", "by": "A bar for each", "field": "Against", "weight": "Show", "first": "Found by", "second": "beside",
-    "fields_mm2": "Largest of", "in_mm2": "Expected on",
+    "fields_mm2": "Largest of", "in_mm2": "Expected on", "chart": "Chart", "rules": "Unusual by",
+    "phase_1": "Limits from",
 }  # fmt: skip
 """The choices and their labels, in their order."""
 _REVIEWED = ("Reviewed findings", "")
 _ALONE = ("Alone", "")
 _LARGER_MM2 = (10, 100, 1_000, 10_000, 100_000, 150_000, 1_000_000)
 _IN_MM2 = [("1 000 times the area", "0"), *((f"{count_text(area)} mm²", f"{area:g}") for area in _LARGER_MM2)]
+_MOST_POINTS = 200
+"""Phase I has no more points that can be chosen: limits hardly change with further ones."""
+_CHARTS = [(title, name) for name, title in TITLES.items()]
+_RULES = [(f"{one.title} (1 false alarm in {one.run_length})", name) for name, one in RULE_SETS.items()]
+_BY_POINTS = "A point for each"
 _FIELDS = (0.01, 0.1, 0.25, 1, 4, 10, 25, 100)
 _FIELDS_MM2 = [("Cross-sections", "0"), *((f"Fields of {area:g} mm²", f"{area:g}") for area in _FIELDS)]
 
@@ -61,14 +71,14 @@ def _draw(
     found: CountedFindings, name: str, choice: PlotChoice, look: ChartLook, size: tuple[int, int, float]
 ) -> DrawnPlot:
     """In the thread of the counting: make and draw a plot of what can be chosen."""
-    offers = _offers(found)
+    offers = _offers(found, choice)
     choice = _possible(choice, offers, numbers=name == "field")
     plot = make_plot(found, name, choice)
     width, height, ratio = size
     return DrawnPlot(plot, picture(plot, width, height, look=look, dpi=96.0 * ratio), choice, offers)
 
 
-def _offers(found: CountedFindings) -> dict[str, Offer]:
+def _offers(found: CountedFindings, choice: PlotChoice) -> dict[str, Offer]:
     book, there = found.known.book, {defect.code for defect in found.classes}
     classes = [(f"{one.code}  {one.name}".strip(), one.code) for one in book.classes if one.code in there]
     groups = [
@@ -76,7 +86,15 @@ def _offers(found: CountedFindings) -> dict[str, Offer]:
     ]
     said = [one for one in found.known.fields if any(s.slide.fields.get(one.name) is not None for s in found.slides)]
     detectors = [(name, name) for name in found.detectors]
+    by = choice.by if choice.by in [one.name for one in said] else SLIDE
+    points = len(members_of(found.known, [by]))
     return {
+        "chart": _CHARTS,
+        "rules": _RULES[:1] if choice.chart == "ewma" else _RULES,
+        "phase_1": [
+            ("Frozen limits, or all points", "0"),
+            *((f"The first {count} points", str(count)) for count in range(2, min(points, _MOST_POINTS) + 1)),
+        ],
         "of": [("All classes", ""), *groups, *classes],
         "by": [("Slide", SLIDE), *((one.title or one.name, one.name) for one in said)],
         "field": [(one.heading, one.name) for one in said if one.kind is FieldKind.NUMBER],
@@ -98,7 +116,8 @@ def _possible(choice: PlotChoice, offers: Mapping[str, Offer], *, numbers: bool)
     detectors = tuple(dict.fromkeys(name for name in choice.detectors if one("second", name)))
     return replace(
         choice, of=one("of", choice.of), by=one("by", choice.by), weight=one("weight", choice.weight),
-        field=one("field", choice.field) if numbers else "", detectors=detectors,
+        field=one("field", choice.field) if numbers else "", detectors=detectors, chart=one("chart", choice.chart),
+        rules=one("rules", choice.rules), phase_1=int(one("phase_1", str(choice.phase_1))),
     )  # fmt: skip
 
 
@@ -115,7 +134,7 @@ class PlotView(QWidget):
         self._session, self._counting, self._settings = session, counting, settings
         self.kind = next(iter(PLOTS))
         self.chart, self.notes, self.said = ChartView(), note(), sentence()
-        self.only = QPushButton("Show only these")
+        self.only, self.control = QPushButton("Show only these"), ControlBar(session)
         self.boxes = {name: QComboBox() for name in _WORDS}
         self._labels: dict[str, QLabel] = {}
         self._picked: Ints = np.zeros(0, np.int64)
@@ -124,6 +143,7 @@ class PlotView(QWidget):
         self.chart.redraw_requested.connect(self._due.soon)
         self.chart.chosen.connect(self._on_chosen)
         self.chart.copy_requested.connect(self.copy)
+        self.control.kept.connect(self._on_limits_kept)
 
     def _lay_out(self) -> None:
         row = QHBoxLayout()
@@ -138,6 +158,7 @@ class PlotView(QWidget):
         row.addStretch(1)
         below = QHBoxLayout()
         below.addWidget(self.said, 1)
+        below.addWidget(self.control)
         below.addWidget(self.only)
         self.only.setToolTip("Leaves only these findings in gallery, table and on the slide, and goes there")
         self.only.clicked.connect(lambda: self.only_requested.emit(self._picked))
@@ -163,11 +184,14 @@ class PlotView(QWidget):
             used = ("detectors" if choice in ("first", "second") else choice) in uses
             box.setVisible(used)
             self._labels[choice].setVisible(used)
+        self._labels["by"].setText(_BY_POINTS if name == CONTROL else _WORDS["by"])
+        self.control.setVisible(name == CONTROL)
         self._due.soon()
 
     def clear(self) -> None:
         """Show nothing, and offer no findings of what was shown."""
         self.chart.clear()
+        self.control.show_plot(None)
         self._say_picked("")
 
     def refresh(self) -> None:
@@ -184,6 +208,7 @@ class PlotView(QWidget):
         return PlotChoice(
             known.get("of", ""), known.get("bars", SLIDE), known.get("field", ""), known.get("weight", PER_MM2),
             detectors, float(known.get("in_mm2", "0")), float(known.get("fields_mm2", "0")),
+            known.get("chart", "laney"), known.get("rules", "limits"), int(known.get("phase_1", "0")),
         )  # fmt: skip
 
     def _on_activated(self, name: str) -> None:
@@ -191,11 +216,17 @@ class PlotView(QWidget):
         self._settings.statistics = {**self._settings.statistics, key: self.boxes[name].currentData() or ""}
         self._due.soon()
 
+    def _on_limits_kept(self) -> None:
+        """Show what was frozen, not what is chosen as phase I."""
+        self._settings.statistics = {**self._settings.statistics, "phase_1": "0"}
+        self._due.soon()
+
     def _offer(self, drawn: DrawnPlot) -> None:
         choice = drawn.choice
         first, second = (*choice.detectors, "", "")[:2]
         now = {"of": choice.of, "by": choice.by, "field": choice.field, "weight": choice.weight, "first": first,
-               "second": second, "in_mm2": f"{choice.in_mm2:g}", "fields_mm2": f"{choice.fields_mm2:g}"}  # fmt: skip
+               "second": second, "in_mm2": f"{choice.in_mm2:g}", "fields_mm2": f"{choice.fields_mm2:g}",
+               "chart": choice.chart, "rules": choice.rules, "phase_1": str(choice.phase_1)}  # fmt: skip
         for name, box in self.boxes.items():
             offer = drawn.offers[name]
             with QSignalBlocker(box):
@@ -205,6 +236,7 @@ class PlotView(QWidget):
                         box.addItem(title, value)
                 box.setCurrentIndex(box.findData(now[name]))
         self.boxes["second"].setEnabled(bool(first))
+        self.boxes["of"].setEnabled(self.kind != CONTROL or choice.chart != QUALITY_INDEX)
         self.boxes["weight"].setEnabled(not first or "detectors" not in PLOTS[self.kind].uses)
 
     # -- drawing -----------------------------------------------------------------------------------------------------
@@ -219,6 +251,7 @@ class PlotView(QWidget):
             return
         self._offer(drawn)
         self.chart.show_plot(drawn.plot, drawn.picture)
+        self.control.show_plot(drawn.plot)
         self.notes.setText(" ".join(drawn.plot.notes))
         self.notes.setVisible(bool(drawn.plot.notes))
         self.drawn.emit()
@@ -237,6 +270,8 @@ class PlotView(QWidget):
         if session.selection.current is not None:
             session.navigation.centre(session.selection.current)
         self._picked = there
+        if plot.source is not None:
+            self.control.choose(round(mark.x))
         words = f"{things(len(there), 'finding')} selected: {mark.tip}."
         gone, hidden = len(ids) - len(there), len(there) - self._shown(there)
         if gone:
