@@ -28,10 +28,10 @@ def installer() -> list[str]:
     pytest.skip("neither pip nor uv is there")
 
 
-def install(folder: Path) -> Path:
-    """Install the example into a folder, which goes on the path."""
+def install(folder: Path, package: Path = SOURCE) -> Path:
+    """Install the example, or another package, into a folder, which goes on the path."""
     source = folder / "source"  # builds leave files beside what they build
-    shutil.copytree(SOURCE, source, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(package, source, ignore=shutil.ignore_patterns("__pycache__"))
     target = folder / "installed"
     command = [*installer(), "--quiet", "--no-deps", "--no-build-isolation", "--target", str(target), str(source)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)

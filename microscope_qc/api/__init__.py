@@ -20,7 +20,7 @@ from microscope_qc.api.numbers import (
     verdicts,
     where,
 )
-from microscope_qc.api.projects import OpenProject, export, new_project, open_project
+from microscope_qc.api.projects import OpenProject, export, new_project, open_project, sample
 from microscope_qc.api.slides import LazySlide, open_slide
 from microscope_qc.api.stage import fit_stage
 from microscope_qc.api.volumes import correct_particles, particles, structure
@@ -53,6 +53,7 @@ __all__ = [
     "plot",
     "process_control",
     "report",
+    "sample",
     "severity",
     "similar",
     "statistics",

@@ -208,6 +208,31 @@ def new_project(
         return project.path
 
 
+def sample(out: Path | str, *, on_progress: OnProgress = None) -> Path:
+    """Unpack the sample that comes with the program: a slide of 3072 x 3072 px with its findings.
+
+    Parameters
+    ----------
+    out
+        Folder for slide and project; a project that is there already is returned unchanged.
+
+    Returns
+    -------
+    Path
+        The project's folder.
+
+    Raises
+    ------
+    InputError
+        When the sample is missing from the installation.
+    WriteError
+        When the folder cannot be written.
+    """
+    from microscope_qc.workflows.samples.ready import ready_sample
+
+    return run_job(ready_sample(Path(out)), on_progress)
+
+
 def export(
     project: Path | str,
     out: Path | str,

@@ -25,12 +25,15 @@ from microscope_qc.core.file_names import is_text, shown_name
 
 PROG = "microscope-qc"
 AUTO = "auto"
+JSON_LINES = "--json-lines"
 DONE, OUR_FAULT, BAD_INPUT, STOPPED, PIPE_CLOSED = 0, 1, 2, 130, 141
 
 # One line per command: --help lists them from here, so that it need not import any command's module.
 COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "Start": {
         "demo": ("demo", "draw a sample slide, find its defects, write every kind of result"),
+        "manual": ("manual", "the manual: its contents, a page, or what it says of some words"),
+        "plugin": ("plugins", "what other packages add to the program; a package of your own to begin with"),
     },
     "Slides": {
         "info": ("slides", "what a slide file holds: size, channels, pixel size, levels"),
@@ -136,13 +139,27 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """End with exit code 2."""
-        self.exit(BAD_INPUT, f"{self.prog}: {message.rstrip('.')}. See '{self.prog} --help'.\n")
+        _say(f"{self.prog}: {message.rstrip('.')}. See '{self.prog} --help'.")
+        self.exit(BAD_INPUT)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     _speak_utf8()
+    if JSON_LINES in arguments and arguments[0] in MODULE_OF:
+        from microscope_qc.cli.json_lines import spoken
+
+        try:
+            return spoken(arguments, _ended)
+        except BrokenPipeError:
+            _detach_stdout()
+            return PIPE_CLOSED
+    return _ended(arguments)
+
+
+def _ended(arguments: list[str]) -> int:
+    """Run one command, whatever ends it; return its exit code."""
     try:
         return _guarded(arguments)
     except (Cancelled, KeyboardInterrupt) as error:
@@ -184,6 +201,8 @@ def _run(arguments: list[str]) -> int:
     command = arguments[0] if arguments else None
     if command in MODULE_OF:
         args = _command_parser(MODULE_OF[command]).parse_args(arguments)
+        if args.json_lines and hasattr(args, "json"):
+            args.json = True
     elif command in ("-h", "--help", "help"):
         print(_help_text())
         return DONE
@@ -197,11 +216,15 @@ def _run(arguments: list[str]) -> int:
 
 def _command_parser(module_name: str) -> argparse.ArgumentParser:
     parser = Parser(prog=PROG)
-    parser.set_defaults(progress=AUTO)
+    parser.set_defaults(progress=AUTO, json_lines=False)
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     importlib.import_module(f"{__name__}.{module_name}").register(subparsers)
     for leaf in _leaves(parser):
         add_progress_flag(leaf)
+        leaf.add_argument(
+            JSON_LINES, action="store_true", default=argparse.SUPPRESS,
+            help="print everything as one JSON object per line: start, progress, results, end with the exit code",
+        )  # fmt: skip
     return parser
 
 
@@ -281,6 +304,12 @@ def _our_fault(error: BaseException, sentence: str) -> int:
 
 
 def _say(text: str) -> None:
+    if "microscope_qc.cli.json_lines" in sys.modules:
+        from microscope_qc.cli.json_lines import teller
+
+        told = teller()
+        if told is not None:
+            told.errors_said.append(text)
     if sys.stderr is not None:
         with contextlib.suppress(OSError):
             print(text, file=sys.stderr, flush=True)

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol, TypeVar
 
+from microscope_qc.cli.json_lines import LineTeller, teller
 from microscope_qc.core.errors import Cancelled
 from microscope_qc.core.jobs import CancelToken, Job, Progress, TimeLeft, run_job
 from microscope_qc.core.wording import duration_text, progress_text
@@ -60,7 +61,11 @@ def run(job: Job[T], args: argparse.Namespace) -> T:
 
 def print_json(document: Any) -> None:
     """Print one JSON document on stdout; numpy numbers and paths are allowed in it, NaN is not (it becomes null)."""
-    print(json.dumps(_plain(document), ensure_ascii=False, indent=2, allow_nan=False))
+    told = teller()
+    if told is not None:
+        told.say("result", result=_plain(document))
+    else:
+        print(json.dumps(_plain(document), ensure_ascii=False, indent=2, allow_nan=False))
 
 
 def _plain(value: Any) -> Any:
@@ -76,6 +81,9 @@ def _plain(value: Any) -> Any:
 
 
 def _reporter(mode: str) -> Reporter:
+    told = teller()
+    if told is not None:
+        return _Silence() if mode == "none" else _JsonLines(told=told)
     if mode == "json":
         return _JsonLines()
     if mode == "none" or sys.stderr is None:
@@ -118,22 +126,19 @@ class _Silence:
 class _JsonLines:
     """One object per line for a parent process; the last step is always told."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(self, clock: Callable[[], float] = time.monotonic, told: LineTeller | None = None) -> None:
+        self._clock, self._told = clock, told
         self._next = 0.0
-        self._held: str | None = None
+        self._held: dict[str, Any] | None = None
 
     def show(self, progress: Progress, seconds_left: float | None) -> None:
-        line = json.dumps(
-            {
-                "done": progress.done,
-                "total": progress.total,
-                "unit": progress.unit,
-                "note": progress.note,
-                "seconds_left": None if seconds_left is None else round(seconds_left, 1),
-            },
-            ensure_ascii=False,
-        )
+        line = {
+            "done": progress.done,
+            "total": progress.total,
+            "unit": progress.unit,
+            "note": progress.note,
+            "seconds_left": None if seconds_left is None else round(seconds_left, 1),
+        }
         if self._clock() < self._next:
             self._held = line
             return
@@ -147,9 +152,12 @@ class _JsonLines:
             with contextlib.suppress(Cancelled):
                 self._write(held)
 
-    def _write(self, line: str) -> None:
+    def _write(self, line: dict[str, Any]) -> None:
         try:
-            print(line, file=sys.stderr, flush=True)
+            if self._told is not None:
+                self._told.say("progress", **line)
+            else:
+                print(json.dumps(line, ensure_ascii=False), file=sys.stderr, flush=True)
         except OSError as error:
             raise Cancelled from error  # the parent has gone: nobody waits for the result
 

@@ -47,6 +47,7 @@ SINCE |= {"review.explain", "review.composition", "sem.import_edx", "sem.edx_rul
 SINCE |= {"sem.next", "sem.previous"}
 SINCE |= {"scope.slide", "scope.selected", "scope.all"}
 SINCE |= {"file.backups", "slide.accept", "file.report", "models.comparisons"}
+SINCE |= {"help.manual", "help.tour"}
 SINCE |= {f"class.Shift+{digit}" for digit in range(10)}
 """What came after that version."""
 
@@ -75,7 +76,7 @@ LAYOUT = {
     "Review/Class": " ".join(CLASS_KEYS),
     "SEM": "open next previous import_edx edx_rules",
     "Models": "list comparisons studies",
-    "Help": "shortcuts about",
+    "Help": "manual tour shortcuts about",
 }
 TOOL_BAR = "open - undo redo - select draw mark length - fit_slide - area"
 

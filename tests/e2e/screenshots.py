@@ -1,4 +1,4 @@
-"""Pictures of the window for the README: ``python -m tests.e2e.screenshots OUT_DIR [--project PROJECT.mqc]``.
+"""Pictures of the window: ``python -m tests.e2e.screenshots OUT_DIR [--project PROJECT.mqc]``.
 
 Opens the real window on a project (a demo of 4096 x 4096 px is made without one) and writes PNGs of 1600 x 1000 px.
 Without a screen it restarts itself on a virtual one.
@@ -30,6 +30,10 @@ DEMO_SIZE = 4096
 LABELS = 20
 WELCOME, WELCOME_WIDTH = ("annotate", "review", "sem"), 560
 """Shown small on the welcome page, which loads them from the folder ``welcome`` beside OUT_DIR."""
+MANUAL, MANUAL_WIDTH = (
+    ("annotate", "densities", "gallery", "learn", "review", "sem", "statistics", "suggestions"), 1000,
+)  # fmt: skip
+"""Shown in the manual, which loads them from the folder ``manual/pictures`` beside OUT_DIR."""
 STILL = 10
 """The window is still after this many pictures without a change."""
 
@@ -279,7 +283,7 @@ class Studio:
         self.session.set_filter(only_chosen=False)
 
     def statistics(self) -> None:
-        """The numbers of all classes after a review of most findings, which is undone again."""
+        """Numbers of all classes, and what there is to learn, after a review of most findings, which is undone."""
         window, session = self.window, self.session
         rows = session.shown_rows()
         seen = rows["id"][rows["id"] % 3 > 0]
@@ -290,6 +294,9 @@ class Studio:
         page = window.pages.statistics
         self.user.wait_until(lambda: page.numbers is not None and page.counting.fresh, "the numbers")
         self._shoot("statistics")
+        window.workspaces.use("learn")
+        self.user.wait_until(lambda: window.pages.learn is not None, "the page to learn on")
+        self._shoot("learn", high=720)  # without the models below, which name their folders
         for _ in range(2):
             window.navigator.trigger("edit.undo")
 
@@ -389,10 +396,14 @@ class Studio:
         if name in WELCOME:
             small = colours.resize((WELCOME_WIDTH, round(WELCOME_WIDTH * colours.height / colours.width)))
             _save_small(small, self.out.parent / "welcome" / path.name)
+        if name in MANUAL:
+            width = min(MANUAL_WIDTH, colours.width)
+            small = colours.resize((width, round(width * colours.height / colours.width)), Image.Resampling.LANCZOS)
+            _save_small(small, self.out.parent / "manual" / "pictures" / path.name)
 
 
 def _save_small(picture: Image.Image, path: Path) -> None:
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     # less than half the size; the palette must keep rare colours, since those are the classes
     palette = picture.quantize(256, Image.Quantize.MAXCOVERAGE)
     picture.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG).save(path, optimize=True)

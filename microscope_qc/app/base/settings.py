@@ -54,6 +54,7 @@ class AppSettings(BaseModel):
     classifier: dict[str, str] = Field(default_factory=dict)  # loss and sampling of trainings
     statistics: dict[str, str] = Field(default_factory=dict)  # choices on its page
     report: dict[str, str] = Field(default_factory=dict)  # choices in its dialog
+    tour_seen: bool = False  # or declined: it is not offered again
     detector_ready: bool = True  # the process for models is started before it is needed, and kept
 
     def add_recent(self, path: Path) -> None:

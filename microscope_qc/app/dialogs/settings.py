@@ -1,8 +1,8 @@
-"""Settings for all projects: theme, memory for tiles, and what counts as viewed."""
+"""Settings for all projects: theme, memory for tiles, what counts as viewed; and the plugins that there are."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import (
@@ -13,6 +13,7 @@ from qtpy.QtWidgets import (
     QFormLayout,
     QHBoxLayout,
     QLabel,
+    QTabWidget,
     QVBoxLayout,
     QWidget,
 )
@@ -20,10 +21,12 @@ from qtpy.QtWidgets import (
 from microscope_qc.app.base import theme
 from microscope_qc.app.base.number_entry import NumberEntry
 from microscope_qc.app.base.settings import apply_cache_limit
+from microscope_qc.app.dialogs.plugins_page import PluginsPage
 from microscope_qc.core.numbers import Quantity
 
 if TYPE_CHECKING:
     from microscope_qc.app.base.settings import AppSettings
+    from microscope_qc.workflows.plugins import InstalledPlugin
 
 THEMES = (("system", "System"), ("light", "Light"), ("dark", "Dark"))
 LEAST_MB, MOST_MB = 32, 1_000_000
@@ -42,6 +45,8 @@ class SettingsDialog(QDialog):
         Called with "system", "light" or "dark".
     keep_ready
         Called with whether the process for models is started before it is needed, and kept.
+    plugins
+        Returns what other packages add.
     save
         Writes the settings.
     """
@@ -52,6 +57,7 @@ class SettingsDialog(QDialog):
         *,
         use_theme: Callable[[str], None],
         keep_ready: Callable[[bool], None],
+        plugins: Callable[[], Sequence[InstalledPlugin]],
         save: Callable[[], None],
         parent: QWidget | None = None,
     ) -> None:
@@ -71,7 +77,9 @@ class SettingsDialog(QDialog):
         memory = QHBoxLayout()
         memory.addWidget(self.memory, 1)
         memory.addWidget(self.own_memory)
-        form = QFormLayout()
+        general = QWidget()
+        form = QFormLayout(general)
+        form.setContentsMargins(0, 2 * theme.STEP, 0, 0)
         form.setHorizontalSpacing(2 * theme.STEP)
         form.setVerticalSpacing(theme.STEP)
         form.addRow("Theme", self.theme)
@@ -86,7 +94,12 @@ class SettingsDialog(QDialog):
         column = QVBoxLayout(self)
         column.setContentsMargins(2 * theme.STEP, 2 * theme.STEP, 2 * theme.STEP, 2 * theme.STEP)
         column.setSpacing(2 * theme.STEP)
-        column.addLayout(form)
+        self.pages = QTabWidget()
+        self.pages.setDocumentMode(True)
+        self.pages.addTab(general, "General")
+        self.plugins = PluginsPage(plugins)
+        self.pages.addTab(self.plugins, "Plugins")
+        column.addWidget(self.pages)
         column.addWidget(buttons)
         self.theme.currentIndexChanged.connect(self._on_theme_chosen)
         self.own_memory.toggled.connect(self._on_own_memory)

@@ -45,6 +45,7 @@ from microscope_qc.app.shell.read_only import ReadOnlyBar
 from microscope_qc.app.shell.slide_watch import SlideWatch
 from microscope_qc.app.shell.status import StatusLine
 from microscope_qc.app.shell.theme_switcher import ThemeSwitcher
+from microscope_qc.app.shell.tour import remember_tour
 from microscope_qc.app.shell.welcome import WelcomePage
 from microscope_qc.app.shell.workspaces import Workspaces
 from microscope_qc.core.errors import ChangedSlideError, DisplacedProjectError, MicroscopeQCError
@@ -134,7 +135,8 @@ class MainWindow(QMainWindow):
         registry, table = panel_registry(), ActionTable()
         panels = built_in_panels(registry, table)
         table.register(ACTIONS)
-        table.register((self.conversions.action(), *own_actions(navigator, self.theme_switcher)))
+        own = own_actions(navigator, self.theme_switcher, refused=lambda: self._problems)
+        table.register((self.conversions.action(), *own))
         further, problems = plugin_panels(registry, table)
         self.book = ActionBook(self, table, context)
         self.docks = {spec.name: LazyDock(spec, context, self) for spec in (*panels, *further)}
@@ -219,6 +221,8 @@ class MainWindow(QMainWindow):
         self.pages.folds_requested.connect(self._on_folds_requested)
         self.welcome.open_requested.connect(partial(self.book.trigger, "file.open"))
         self.welcome.sample_requested.connect(partial(self.book.trigger, "file.sample"))
+        self.welcome.tour_requested.connect(partial(self.book.trigger, "help.tour"))
+        self.welcome.tour_declined.connect(self._on_tour_declined)
         self.welcome.recent_chosen.connect(lambda path: files.open_paths(context, [path]))
         self._guard = KeyGuard(app, self)
 
@@ -236,6 +240,10 @@ class MainWindow(QMainWindow):
 
     def _save_settings(self) -> None:
         self.navigator.save_settings()
+
+    def _on_tour_declined(self) -> None:
+        remember_tour(self.navigator, self.context)
+        self.welcome.refresh()
 
     def _open_for_writing(self, place: Path) -> None:
         files.open_for_writing(self.context, place)

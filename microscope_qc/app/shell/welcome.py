@@ -78,6 +78,8 @@ class WelcomePage(QWidget):
     open_requested = Signal()
     sample_requested = Signal()
     recent_chosen = Signal(str)
+    tour_requested = Signal()
+    tour_declined = Signal()
 
     def __init__(self, settings: AppSettings, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -96,8 +98,24 @@ class WelcomePage(QWidget):
         self.recent.setIconSize(QSize(20, 20))
         self.recent.itemActivated.connect(lambda item: self.recent_chosen.emit(item.data(Qt.ItemDataRole.UserRole)))
         self.recent.itemClicked.connect(lambda item: self.recent_chosen.emit(item.data(Qt.ItemDataRole.UserRole)))
+        self.first_time = self._first_time()
         self._lay_out()
         self.refresh()
+
+    def _first_time(self) -> QWidget:
+        """The offer of a tour, until it was taken or declined."""
+        words = QLabel("New here? A tour on the sample shows in a minute where things are.")
+        self.tour_button, self.no_tour_button = QPushButton("Show me"), QPushButton("No, thanks")
+        self.tour_button.clicked.connect(self.tour_requested)
+        self.no_tour_button.clicked.connect(self.tour_declined)
+        line = QWidget()
+        row = QHBoxLayout(line)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(theme.STEP)
+        for widget in (words, self.tour_button, self.no_tour_button):
+            row.addWidget(widget)
+        row.addStretch(1)
+        return line
 
     def _lay_out(self) -> None:
         title = QLabel("microscope-qc")
@@ -126,6 +144,7 @@ class WelcomePage(QWidget):
         column.addWidget(subtitle)
         column.addSpacing(2 * theme.STEP)
         column.addLayout(buttons)
+        column.addWidget(self.first_time)
         column.addSpacing(3 * theme.STEP)
         column.addLayout(self._what_it_does())
         column.addSpacing(3 * theme.STEP)
@@ -167,6 +186,7 @@ class WelcomePage(QWidget):
 
     def refresh(self) -> None:
         """Show the recent projects in the colours of the theme."""
+        self.first_time.setVisible(not self._settings.tour_seen)
         for label, name in self._icons:
             label.setPixmap(theme.icon(name, theme.current().accent).pixmap(22, 22))
         self.recent.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,13 @@ from qtpy.QtTest import QTest
 from microscope_qc.app.base.settings import AppSettings, load_settings, save_settings
 from microscope_qc.app.dialogs.settings import SettingsDialog
 from microscope_qc.slides.tile_cache import default_limit, shared_cache
+from microscope_qc.workflows.plugins import InstalledPlugin
+
+PLUGINS = [
+    InstalledPlugin("statistic", "spread", "lab-a", "1.2", Path("site-packages")),
+    InstalledPlugin("panel", "odd", "lab-a", "1.2", Path("site-packages"), "it is a str, not a PanelSpec."),
+    InstalledPlugin("network", "net", "lab-b", "", None),
+]
 
 
 @pytest.fixture
@@ -25,8 +33,9 @@ def opened(qtbot: Any, kept: list[bool]) -> Iterator[tuple[SettingsDialog, AppSe
     """The dialog on settings of its own; the shared cache gets its limit back."""
     settings, themes = AppSettings(), []
     dialog = SettingsDialog(
-        settings, use_theme=themes.append, keep_ready=kept.append, save=lambda: save_settings(settings)
-    )
+        settings, use_theme=themes.append, keep_ready=kept.append, plugins=lambda: PLUGINS,
+        save=lambda: save_settings(settings),
+    )  # fmt: skip
     qtbot.addWidget(dialog)
     dialog.show()
     yield dialog, settings, themes
@@ -65,3 +74,19 @@ def test_the_detector_is_kept_ready_or_not(opened: tuple, kept: list[bool]) -> N
     assert kept == [False] and not settings.detector_ready and not load_settings()[0].detector_ready
     dialog.ready.click()
     assert kept == [False, True] and load_settings()[0].detector_ready
+
+
+def test_plugins_are_listed_by_package_with_what_was_refused(opened: tuple) -> None:
+    dialog, _, _ = opened
+    dialog.pages.setCurrentWidget(dialog.plugins)
+    tree = dialog.plugins.tree
+    groups = [tree.topLevelItem(place) for place in range(tree.topLevelItemCount())]
+    assert [group.text(0) for group in groups] == ["lab-a 1.2   site-packages", "lab-b"]
+    lines = [[group.child(place).text(column) for column in range(3)] for group in groups for place in range(9)
+             if group.child(place) is not None]  # fmt: skip
+    assert lines == [
+        ["statistic", "spread", "in use"],
+        ["panel", "odd", "Refused: it is a str, not a PanelSpec."],
+        ["network", "net", "in use"],
+    ]
+    assert dialog.plugins.words.text() == "2 packages, 3 plugins, 1 refused."
