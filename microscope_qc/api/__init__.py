@@ -22,7 +22,7 @@ from microscope_qc.api.numbers import (
 )
 from microscope_qc.api.projects import OpenProject, export, new_project, open_project, sample
 from microscope_qc.api.slides import LazySlide, open_slide
-from microscope_qc.api.stage import fit_stage
+from microscope_qc.api.stage import fit_stage, stage_drift
 from microscope_qc.api.volumes import correct_particles, particles, structure
 from microscope_qc.workflows.results.report import report_of as report
 
@@ -56,6 +56,7 @@ __all__ = [
     "sample",
     "severity",
     "similar",
+    "stage_drift",
     "statistics",
     "structure",
     "suggest",

@@ -72,7 +72,8 @@ def import_edx(
         What columns hold, by their headings in that line, such as ``{"Nickel": "Ni at%"}``, for tables that are read in
         no other way.
     any_sum
-        Take compositions that do not add up to about 100 %, too.
+        Take doubtful compositions, too: that do not add up to about 100 % or to the total of the table, of which
+        something is no element, or whose atom % and weight % do not agree.
 
     Returns
     -------

@@ -83,7 +83,8 @@ def _add_import(commands: Any) -> None:
     imported.add_argument(
         "--any-sum",
         action="store_true",
-        help="import compositions that do not add up to about 100 %%, too (default: refuse the table)",
+        help="import doubtful compositions, too: that do not add up to about 100 %% or to the total of the table, of "
+        "which something is no element, or whose atom %% and weight %% do not agree (default: refuse the table)",
     )
     imported.add_argument("--dry-run", action="store_true", help="say what belongs to which finding, change nothing")
     imported.add_argument("--json", action="store_true", help="print the result as JSON")

@@ -121,6 +121,22 @@ def is_amount(heading: str) -> bool:
     return bool(unit_in(words)) and not about and any(c.isalpha() for c in _UNITS.sub("", words))
 
 
+_SYMBOL = re.compile(r"[A-Z][a-z]{1,2}(?:[ -]?[KLM])?")
+_NO_SYMBOLS = {"Avg", "Nr", "No", "Pos", "Typ", "Tag", "Yes", "Hv", "Eht"}
+_TOTAL = re.compile(r"(total|sum|summe|gesamt)s?\b.*", re.IGNORECASE)
+
+
+def is_like_element(heading: str) -> bool:
+    """Whether a heading without a unit looks like the symbol of an element and is none: "Xx"."""
+    like = _SYMBOL.fullmatch(heading.strip()) is not None
+    return like and heading.strip() not in _NO_SYMBOLS and not STATISTICS.match(heading) and element_in(heading) is None
+
+
+def is_total(heading: str) -> bool:
+    """Whether a line or column holds what all amounts add up to."""
+    return _TOTAL.fullmatch(heading.strip()) is not None
+
+
 def stage_columns(words: Sequence[str]) -> list[tuple[int, float]]:
     """Place and factor to mm of stage x and y; [] where one of them is missing."""
     found: list[tuple[int, float]] = []

@@ -28,6 +28,8 @@ from microscope_qc.correlation.edx_headings import (
     element_columns,
     is_amount,
     is_block_head,
+    is_like_element,
+    is_total,
     stage_columns,
     unit_in,
 )
@@ -47,6 +49,8 @@ _SAID_VOLTAGE = re.compile(rf"\b(?:{_VOLTAGE_WORDS})\b[^0-9]{{0,12}}([0-9]+(?:[.
 _LEAST_SUM, _LARGEST_SUM = 50.0, 101.0
 _AGREEING = 1.5
 """Atom % may differ so much from those computed of weight %; tables round both."""
+_OFF_TOTAL = 1.0
+"""A total may differ so much from the sum of amounts that are rounded."""
 
 
 class UnitNotSaidError(ExchangeError):
@@ -64,7 +68,8 @@ class Spectrum:
     ``notes`` are sentences about what is doubtful in it. Without atom % in the table they are computed from weight %.
     ``sigma`` are standard deviations by unit and element, ``row`` is the line of the table from 1, ``kv`` the voltage.
     ``energy`` are the counts, where a file holds them; such a file may know no composition. ``measured_kind`` is what
-    was measured, "" where only the label tells. ``source`` and ``file_hash`` name the file.
+    was measured, "" where only the label tells. ``source`` and ``file_hash`` name the file. ``wrong`` are those of the
+    notes that say that amounts are missing or of another unit.
     """
 
     label: str
@@ -80,6 +85,12 @@ class Spectrum:
     measured_kind: str = ""
     source: str = ""
     file_hash: str = ""
+    wrong: tuple[str, ...] = ()
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Sentences for which its amounts are not taken unasked."""
+        return tuple(filter(None, (self.unusual_sum, *self.wrong)))
 
     @property
     def is_measured(self) -> bool:
@@ -164,11 +175,13 @@ def _joined(spectra: Iterable[Spectrum]) -> list[Spectrum]:
             at, wt = (spectrum, known) if known.computed else (known, spectrum)
             halves = wt.computed and not at.computed and not at.wt_percent
             if known.label == spectrum.label and halves and at.at_percent.keys() == wt.wt_percent.keys():
+                apart = _disagreement(at.at_percent, wt.wt_percent)
                 result[place] = replace(
                     at,
                     wt_percent=wt.wt_percent,
                     stage_mm=at.stage_mm or wt.stage_mm,
-                    notes=tuple(dict.fromkeys([*at.notes, *wt.notes, *_disagreement(at.at_percent, wt.wt_percent)])),
+                    notes=tuple(dict.fromkeys([*at.notes, *wt.notes, *apart])),
+                    wrong=tuple(dict.fromkeys([*at.wrong, *wt.wrong, *apart])),
                     sigma=wt.sigma | at.sigma,
                     row=known.row,
                     kv=at.kv or wt.kv,
@@ -183,7 +196,11 @@ def _disagreement(at: dict[str, float], wt: dict[str, float]) -> list[str]:
     """Say that weight % and atom % of the same elements cannot both be true."""
     total, computed = sum(at.values()), atomic_percent(wt)
     apart = max((abs(100 * at[e] / total - computed[e]) for e in computed), default=0.0) if total else 0.0
-    return [f"Its atom % and weight % do not agree (by {apart:.1f} atom %)."] if apart > _AGREEING else []
+    if apart <= _AGREEING:
+        return []
+    said = atomic_percent(at)
+    swapped = max(abs(100 * wt[e] / sum(wt.values()) - said[e]) for e in said) <= _AGREEING
+    return [f"Its atom % and weight % {'seem to be swapped' if swapped else 'do not agree'} (by {apart:.1f} atom %)."]
 
 
 def spectra_in(rows: Sequence[Sequence[str]], *, name: str = "The table", unit: str | None = None) -> list[Spectrum]:
@@ -270,7 +287,9 @@ class _Reader:
                 filled = [cell for cell in row if cell]
                 symbol = element_in(_at(row, columns.get("element", -1)))
                 if symbol is not None and not names:
-                    lines.setdefault(symbol, row)
+                    if lines.get(symbol, row) != row:
+                        raise self.twice(symbol, f"the lines below {label}")
+                    lines[symbol] = row
                 elif columns and not names and self._holds_amount(row, columns):
                     strange.append(_at(row, columns["element"]))
                 elif len(filled) in (1, 2) and not STATISTICS.match(filled[0]):
@@ -278,9 +297,14 @@ class _Reader:
             if lines and units:
                 parts = {unit: {e: _at(row, columns[unit]) for e, row in lines.items()} for unit in units}
                 sigma = self._block_sigma(lines, columns)
-                yield from self.spectrum(
-                    label or f"row {start + 1}", parts, row=start + 1, sigma=sigma, strange=strange
-                )
+                yield from self.spectrum(label, parts, row=start + 1, sigma=sigma, strange=strange)
+
+    def twice(self, symbol: str, where: str) -> ExchangeError:
+        """That an element is there twice: which of the two counts cannot be known."""
+        return ExchangeError(
+            f"{self.name} has {symbol} twice in {where[:80]}, with different amounts.",
+            hint="Leave one of them out of the table, or say what its columns hold.",
+        )
 
     def _holds_amount(self, row: Sequence[str], columns: dict[str, int]) -> bool:
         """Whether a line of a block says how much there is of something that has a name, and is no statistics."""
@@ -327,7 +351,11 @@ class _Reader:
             if label_at is None:
                 label_at = next((place for place in range(len(head)) if place not in columns), None)
             kv_at = next((place for place, word in enumerate(words) if _VOLTAGE.fullmatch(word)), -1)
-            strange = {n: cell for n, cell in enumerate(head) if n not in (*columns, label_at) and is_amount(cell)}
+            strange = {
+                n: cell
+                for n, cell in enumerate(head)
+                if n not in (*columns, label_at) and (is_amount(cell) or is_like_element(cell) or is_total(cell))
+            }
             lines = range(start + 1, end)
             yield from self._wide_lines(lines, columns, label_at, stage_columns(words), kv_at, strange)
 
@@ -347,19 +375,25 @@ class _Reader:
                 continue
             parts: dict[str, dict[str, str]] = {"at": {}, "wt": {}}
             for place, (symbol, unit) in columns.items():
-                parts[unit].setdefault(symbol, _at(row, place))
+                cell = _at(row, place)
+                if parts[unit].get(symbol) and cell and cell != parts[unit][symbol]:
+                    raise self.twice(symbol, f"line {number + 1}")
+                parts[unit][symbol] = parts[unit].get(symbol) or cell
             xy = [number_in(_at(row, place), grouped=self.grouped) * factor for place, factor in stage]
             mm = (xy[0], xy[1]) if len(xy) == 2 and all(map(math.isfinite, xy)) else None
             if any(any(cells.values()) for cells in parts.values()):
                 kv = number_in(_at(row, kv_at), unit="kV", grouped=self.grouped)
-                left_out = [name for n, name in strange.items() if number_in(_at(row, n), grouped=self.grouped) > 0]
+                others = {n: number_in(_at(row, n), unit="%", grouped=self.grouped) for n in strange}
+                left_out = [strange[n] for n, value in others.items() if value > 0 and not is_total(strange[n])]
+                total = next((value for n, value in others.items() if value > 0 and is_total(strange[n])), None)
                 yield from self.spectrum(
-                    label or f"row {number + 1}",
+                    label,
                     parts,
                     mm,
                     row=number + 1,
                     kv=kv if kv > 0 else None,
                     strange=left_out,
+                    total=total,
                 )
 
     def element_rows(self) -> Iterator[Spectrum]:
@@ -371,11 +405,20 @@ class _Reader:
         if not head or not lines:
             return
         unit = self.table_unit(self.said_unit(range(start - 1)) or self.said_unit(range(lines[-1] + 1, len(self.rows))))
+        rest = [row for row in self.rows[start:] if element_in(_at(row, 0)) is None]
         for place, label in enumerate(head):
             if place == 0 or not label or STATISTICS.match(label):
                 continue
-            cells = {element_in(_at(self.rows[n], 0)) or "": _at(self.rows[n], place) for n in lines}
-            yield from self.spectrum(label, {unit: cells}, row=start + 1)
+            cells: dict[str, str] = {}
+            for n in lines:
+                symbol, cell = element_in(_at(self.rows[n], 0)) or "", _at(self.rows[n], place)
+                if cells.get(symbol) and cell and cell != cells[symbol]:
+                    raise self.twice(symbol, f"the column {label}")
+                cells[symbol] = cells.get(symbol) or cell
+            others = [(_at(row, 0), number_in(_at(row, place), unit="%", grouped=self.grouped)) for row in rest]
+            strange = [name for name, value in others if value > 0 and is_like_element(name)]
+            total = next((value for name, value in others if value > 0 and is_total(name)), None)
+            yield from self.spectrum(label, {unit: cells}, row=start + 1, strange=strange, total=total)
 
     def spectrum(
         self,
@@ -387,13 +430,20 @@ class _Reader:
         sigma: dict[str, dict[str, float]] | None = None,
         kv: float | None = None,
         strange: Sequence[str] = (),
+        total: float | None = None,
     ) -> Iterator[Spectrum]:
-        """Make a spectrum of the cells."""
+        """Make a spectrum of the cells; ``total`` is what the table says that its amounts add up to."""
         at, notes = self.amounts(parts.get("at", {}))
         wt, more = self.amounts(parts.get("wt", {}))
         notes = list(dict.fromkeys([*notes, *more]))
-        notes += [f"“{name[:20]}” is not an element and is left out." for name in strange]
-        if not sum(at.values()) and not sum(wt.values()):
+        if not label.strip():
+            label, notes = f"row {row}", ["It has no label.", *notes]
+        wrong = [f"“{name[:20]}” is not an element and is left out." for name in strange]
+        sums = [sum(found.values()) for found in (at, wt) if found]
+        if total is not None and sums and min(abs(total - one) for one in sums) > _OFF_TOTAL:
+            wrong.append(f"Its table says a total of {exact_text(round(total, 2))}: something is missing here.")
+        notes += wrong
+        if not any(sums):
             yield Spectrum(label[:200], {}, {}, stage_mm, False, (*notes, "It holds no amounts."), row=row)
             return
         computed = not set(wt) <= set(at)
@@ -405,8 +455,11 @@ class _Reader:
         if computed:
             at = atomic_percent(wt)
         elif at.keys() == wt.keys():
-            notes += _disagreement(at, wt)
-        known = Spectrum(label[:200], at, wt, stage_mm, computed, sigma=sigma or {}, row=row, kv=kv or self.kv)
+            apart = _disagreement(at, wt)
+            notes, wrong = notes + apart, wrong + apart
+        known = Spectrum(
+            label[:200], at, wt, stage_mm, computed, sigma=sigma or {}, row=row, kv=kv or self.kv, wrong=tuple(wrong)
+        )
         notes += [known.unusual_sum] * bool(known.unusual_sum)
         yield replace(known, notes=tuple(notes))
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
+
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.numbers import HOW_TO_WRITE, parse_number
 
@@ -13,6 +15,8 @@ _ONE = re.compile(rf"(?<![\w.,])({_NUMBER}{_UNIT})")
 _AXIS = re.compile(rf"\b([xXyY])\b[^0-9+−a-zA-Z-]*({_NUMBER}{_UNIT})")
 _BETWEEN = re.compile(r"(?<=\d)([.]\d+),(?=\s*[+−-]?\d+[.]\d)")
 MOST_LINES = 1000
+_FARTHEST_MM = 1000.0
+"""No stage of a microscope goes farther."""
 
 
 def position_in(text: str, *, unit: str = "mm") -> tuple[float, float]:
@@ -69,3 +73,26 @@ def _name_of(line: str) -> tuple[str, str]:
     name = parts[0].strip().strip('"')
     is_name = re.search(r"[^\W\d_]", name) and name.casefold() not in ("x", "y") and "=" not in name
     return (name, parts[1]) if len(parts) > 1 and is_name and not _ONE.fullmatch(name) else ("", line)
+
+
+def wrong_unit(found_mm: np.ndarray, known_mm: np.ndarray) -> str:
+    """Unit in which positions on a stage seem to be that are taken for mm; "" where they may be mm.
+
+    Parameters
+    ----------
+    found_mm, known_mm
+        The positions, and those of the marks of an alignment near which they must lie, shapes (n, 2) and (m, 2), in mm.
+        Without marks only what no stage reaches is told.
+    """
+    if not len(found_mm):
+        return ""
+    if not len(known_mm):
+        return "µm" if np.abs(found_mm).max() > _FARTHEST_MM else ""
+    middle = known_mm.mean(axis=0)
+    reach = np.linalg.norm(known_mm - middle, axis=1).max()
+    if np.linalg.norm(found_mm - middle, axis=1).min() <= 3 * reach:
+        return ""
+    for unit, factor in (("µm", 0.001), ("m", 1000.0)):
+        if np.linalg.norm(found_mm * factor - middle, axis=1).max() <= 1.5 * reach:
+            return unit
+    return ""

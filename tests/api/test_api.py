@@ -158,6 +158,14 @@ def test_a_stage_is_fitted_from_a_table_as_from_its_file(cell: Path, capsys: pyt
     assert ours["rotation_deg"] == pytest.approx(0, abs=1e-6)
     with pytest.raises(RegistrationError):
         api.fit_stage(cell, marks[:1])
+    now = {"A": (1.015, 2.0), "B": (1.305, 2.0)}
+    drift = api.stage_drift(cell, now)
+    assert (drift["shift_x_um"], drift["shift_y_um"]) == pytest.approx((10, -5)) and drift["kept_as"] is None
+    (cell.parent / "now.csv").write_text("name,stage_x_mm,stage_y_mm\nA,1.015,2.0\nB,1.305,2.0\n")
+    assert api.stage_drift(cell, cell.parent / "now.csv", name="second") == drift | {"kept_as": "second"}
+    assert api.stage_drift(cell, now)["distance_um"] == pytest.approx(0, abs=1e-6)
+    with pytest.raises(InputError, match="seem to be in µm"):
+        api.stage_drift(cell, {"A": (1015, 2000)})
 
 
 def test_a_model_is_trained_measured_and_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

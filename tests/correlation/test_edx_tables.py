@@ -247,7 +247,7 @@ def test_errors_are_read_where_a_table_says_how_many_sigma_they_are():
 def test_weight_and_atom_percent_that_do_not_agree_are_said():
     rows = [["D3"], ["Element", "Wt%", "Atomic %"], ["O", "61.15", "30"], ["Ni", "38.85", "70"]]
     (swapped,) = spectra_in(rows)
-    assert "do not agree" in swapped.notes[0]
+    assert "seem to be swapped" in swapped.notes[0] and swapped.doubts == swapped.notes
     (right,) = spectra_in([row.split(",") for row in TEAM.splitlines()])
     assert right.notes == ()
 

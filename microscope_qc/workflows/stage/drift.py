@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.numbers import HOW_TO_WRITE, grouping_signs, number_in
 from microscope_qc.core.sheets import read_records
 from microscope_qc.correlation.drift import Drift, drift_since, drifted
+from microscope_qc.correlation.positions import wrong_unit
 from microscope_qc.correlation.registration import Registration
 from microscope_qc.project import Project
 from microscope_qc.workflows.stage.stage import find_registration
@@ -66,9 +69,11 @@ def visit(
     Raises
     ------
     InputError
-        When there is no such alignment or mark.
+        When there is no such alignment or mark, or positions are in another unit.
     """
     slide_id, name, fitted = find_registration(project, registration, slide_id=slide_id)
+    if unit := wrong_unit(np.array(list(visited.values()), float).reshape(-1, 2), fitted.stage_mm):
+        raise InputError(f"The positions of the marks seem to be in {unit}, not in mm.", hint="Give them in mm.")
     return Visit(slide_id, name, fitted, drift_since(fitted, visited))
 
 

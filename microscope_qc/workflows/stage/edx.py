@@ -17,6 +17,7 @@ from microscope_qc.core.xray_spectrum import XraySpectrum
 from microscope_qc.correlation.edx import Matching, Placement, match_spectra, nearest
 from microscope_qc.correlation.edx_columns import EdxColumns, rewritten_sheets
 from microscope_qc.correlation.edx_files import read_measured
+from microscope_qc.correlation.positions import wrong_unit
 from microscope_qc.correlation.registration import Registration
 from microscope_qc.correlation.sites import USUAL_PATTERN, site_pattern
 from microscope_qc.project import EdxMeasurement, Project
@@ -50,9 +51,9 @@ class EdxPlan:
         return self.on_slide, float(y), float(x)
 
     @property
-    def unusual_sums(self) -> Sequence[str]:
-        """Sentences about spectra whose amounts do not add up to about 100 %."""
-        return [f"{known.label}: {words}" for known in self.placements if (words := known.spectrum.unusual_sum)]
+    def doubts(self) -> Sequence[str]:
+        """Sentences for which compositions are not taken unasked: what they add up to, what is missing, swapped."""
+        return [f"{known.label}: {words}" for known in self.placements for words in known.spectrum.doubts]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,7 @@ def plan_edx(
     rewrite = None if columns is None else partial(rewritten_sheets, columns=columns)
     spectra = read_measured(paths, unit=unit, rewrite=rewrite)
     yield Progress(1, 2, "steps", "matching with findings")
+    positions = np.array([one.stage_mm for one in spectra if one.stage_mm is not None], float).reshape(-1, 2)
     fitted = aligned = aligned_id = None
     rows = kept(project.boxes.rows(slide_id, every=True))
     aligned_on = slide_id if aligned_on is None else aligned_on
@@ -126,6 +128,13 @@ def plan_edx(
     if registration is not None or known:
         aligned_id, _, fitted = find_registration(project, registration, slide_id=aligned_on)
         aligned = kept(project.boxes.rows(aligned_id, every=True))
+    if unit_meant := wrong_unit(positions, np.zeros((0, 2)) if fitted is None else fitted.stage_mm):
+        raise InputError(
+            f"The stage positions in {source} seem to be in {unit_meant}, not in the unit of their columns: no mark is "
+            "near them.",
+            hint="Correct the headings of the columns, or say what they hold (“Columns…” in the window, --column on "
+            "the command line), such as x_um.",
+        )
     found = match_spectra(spectra, rows, fitted, rows_aligned=aligned, sites=pattern)
     yield Progress(2, 2, "steps")
     return EdxPlan(source, found, fitted, aligned_id)
@@ -146,15 +155,16 @@ def keep_edx(
     places
         What a user decided: findings by place in :attr:`EdxPlan.placements`; None is no finding.
     any_sum
-        Store compositions that do not add up to about 100 %, too.
+        Store compositions that are doubtful (:attr:`EdxPlan.doubts`), too.
 
     Raises
     ------
     InputError
-        When a composition does not add up to about 100 %, or there is no such finding.
+        When a composition does not add up to about 100 %, lacks amounts or has swapped units, or there is no such
+        finding.
     """
     if not any_sum:
-        _require_sums(plan)
+        _require_no_doubts(plan)
     links = project.measurements.links
     imported, named = _Earlier(project.measurements, plan), _by_finding(project.measurements)
     new: list[EdxMeasurement] = []
@@ -324,13 +334,13 @@ class _Halves:
         return found.pop() if len(found) == 1 else None
 
 
-def _require_sums(plan: EdxPlan) -> None:
-    """Refuse compositions that do not add up to about 100 %."""
-    if plan.unusual_sums:
-        count = len(plan.unusual_sums)
-        others = f" It is one of {count} compositions that do not add up to about 100 %." if count > 1 else ""
+def _require_no_doubts(plan: EdxPlan) -> None:
+    """Refuse compositions that do not add up to about 100 %, lack amounts or have swapped units."""
+    if plan.doubts:
+        count = len({sentence.partition(": ")[0] for sentence in plan.doubts})
+        others = f" It is one of {count} doubtful compositions." if count > 1 else ""
         raise InputError(
-            plan.unusual_sums[0] + others,
+            plan.doubts[0] + others,
             hint="Check the unit and the elements of the table, or import it as it is (--any-sum on the command line).",
         )
 

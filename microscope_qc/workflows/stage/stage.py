@@ -13,8 +13,10 @@ from microscope_qc.core.errors import InputError
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.core.numbers import HOW_TO_WRITE, grouping_signs, number_in
 from microscope_qc.core.sheets import Record, read_records
+from microscope_qc.core.wording import significant_text
 from microscope_qc.correlation.registration import Registration, fit
 from microscope_qc.correlation.registry import STAGE_FORMATS
+from microscope_qc.correlation.solving import observed_scale_of, specimen_um
 from microscope_qc.project import Project
 from microscope_qc.workflows.intake.changes import require_unchanged
 from microscope_qc.workflows.review.severity import slide_severities
@@ -27,6 +29,8 @@ DEFAULTS = StageOptions()
 
 MARK_COLUMNS = ("name", "slide_x_px", "slide_y_px", "stage_x_mm", "stage_y_mm")
 CHECK_COLUMN = "check"
+_MOST_TIMES = 100.0
+"""Lengths that differ by more are in another unit: then there is no alignment."""
 _YES_NO = {"": False, "0": False, "no": False, "nein": False, "false": False,
            "1": True, "x": True, "yes": True, "ja": True, "true": True}  # fmt: skip
 
@@ -108,7 +112,19 @@ def _number(record: Record, column: str, path: Path, grouped: frozenset[str]) ->
 
 
 def store_marks(project: Project, slide_id: int, marks: list[MarkRow]) -> None:
-    """Place marks in the project; a mark of the same name is moved."""
+    """Place marks in the project; a mark of the same name is moved.
+
+    Raises
+    ------
+    InputError
+        When their stage positions are in another unit.
+    """
+    size = project.slides.by_id(slide_id).pixel_size_um
+    if size is not None and len(marks) > 1:
+        specimen = specimen_um(np.array([[mark.y_px, mark.x_px] for mark in marks], float), size)
+        stage_um = np.array([[mark.stage_x_mm, mark.stage_y_mm] for mark in marks], float) * 1000
+        if np.ptp(specimen, axis=0).any() and np.ptp(stage_um, axis=0).any():
+            _require_unit(observed_scale_of(specimen, stage_um))
     known = {mark.name: mark for mark in project.marks.of_slide(slide_id)}
     for mark in marks:
         places: dict[str, Any] = {
@@ -124,6 +140,15 @@ def store_marks(project: Project, slide_id: int, marks: list[MarkRow]) -> None:
             project.marks.add(slide_id, mark.name, **places)
         elif any(getattr(old, key) != value for key, value in places.items()):
             project.marks.edit(old.id, **places)
+
+
+def _require_unit(times: float) -> None:
+    """Refuse positions on the stage that are so many times as far from each other as on the slide."""
+    if not 1 / _MOST_TIMES < times < _MOST_TIMES:
+        raise InputError(
+            f"Lengths on the stage are {significant_text(times)} times as long as on the slide.",
+            hint=f"Stage positions are in mm{', not in µm' if times > 1 else ''}; correct them or the pixel size.",
+        )
 
 
 def fit_registration(
@@ -150,7 +175,7 @@ def fit_registration(
     RegistrationError
         When the marks do not determine the alignment.
     InputError
-        When the slide's pixel size is not known.
+        When the slide's pixel size is not known, or marks are in another unit.
     """
     slide = project.slides.by_id(slide_id)
     if slide.pixel_size_um is None:
@@ -168,7 +193,9 @@ def fit_registration(
         mirror=mirror,
         names=[mark.name for mark in marks],
         repeatability_um=repeatability_um,
-    ).with_checks(
+    )
+    _require_unit(fitted.observed_scale)
+    fitted = fitted.with_checks(
         [mark.name for mark in checks],
         np.array([[mark.y_px, mark.x_px] for mark in checks], float).reshape(-1, 2),
         np.array([[mark.stage_x_mm, mark.stage_y_mm] for mark in checks], float).reshape(-1, 2),

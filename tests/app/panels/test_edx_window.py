@@ -102,12 +102,20 @@ def test_what_was_typed_stays_when_the_table_is_read_again(
     dialog.reject()
 
 
-def test_sums_that_are_not_about_100_are_asked_about(
-    panel: MeasurementList, session: Any, qtbot: Any, tmp_path: Path
+@pytest.mark.parametrize(
+    ("table", "remark"),
+    [
+        ("Spectrum,O at%,Ni at%\nD3,60,40\nD4,50,90\n", "add up to 140"),
+        ("Spectrum,O at%,Ni at%,O wt%,Ni wt%\nD3,60,40,29,71\nD4,30,70,61.1,38.9\n", "seem to be swapped"),
+    ],
+    ids=["sum", "swapped"],
+)
+def test_doubtful_compositions_are_asked_about(
+    panel: MeasurementList, session: Any, qtbot: Any, tmp_path: Path, table: str, remark: str
 ) -> None:
-    dialog = panel.import_from(write(tmp_path, "Spectrum,O at%,Ni at%\nD3,60,40\nD4,50,90\n"))
+    dialog = panel.import_from(write(tmp_path, table))
     qtbot.waitUntil(dialog.any_sum.isVisible)
-    assert not dialog.take.isEnabled() and "add up to 140" in dialog.rows.rows[1].remark
+    assert not dialog.take.isEnabled() and remark in dialog.rows.rows[1].remark
     dialog.any_sum.click()
     assert dialog.take.isEnabled()
     dialog.take.click()

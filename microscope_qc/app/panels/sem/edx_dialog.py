@@ -86,7 +86,7 @@ class EdxDialog(QDialog):
         self.candidates = CandidateView(session, crops)
         self.rows, self.table = EdxRows(self), QTableView()
         self.summary = QLabel()
-        self.any_sum = QCheckBox("Import also what does not add up to about 100 %")
+        self.any_sum = QCheckBox("Import also what is doubtful: wrong sums, missing amounts, swapped units")
         self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
         self.take = self.buttons.addButton("Import", QDialogButtonBox.ButtonRole.AcceptRole)
         self.ask_columns = self.buttons.addButton("Columns…", QDialogButtonBox.ButtonRole.ActionRole)
@@ -200,7 +200,7 @@ class EdxDialog(QDialog):
             labels = [placement.label for placement in plan.placements]
             if labels != self._labels:
                 self._labels, self.places = labels, {}
-            self.any_sum.setVisible(bool(plan.unusual_sums))
+            self.any_sum.setVisible(bool(plan.doubts))
             self.ask_columns.setVisible(not any(known.spectrum.energy for known in plan.placements))
             self._show()
             fit_table(self.table, rows=(4, 14))
@@ -251,9 +251,9 @@ class EdxDialog(QDialog):
 
     def _allow(self) -> None:
         plan = self.plan
-        asked = plan is not None and bool(plan.unusual_sums) and not self.any_sum.isChecked()
+        asked = plan is not None and bool(plan.doubts) and not self.any_sum.isChecked()
         self.take.setEnabled(plan is not None and bool(plan.placements) and not asked)
-        self.take.setToolTip("Some compositions do not add up to about 100 %: allow them above" if asked else "")
+        self.take.setToolTip("Some compositions are doubtful: allow them above" if asked else "")
 
     def _say(self, words: str, *, error: bool = False) -> None:
         theme.mark_error(self.summary, error)
