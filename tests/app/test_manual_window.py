@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from qtpy.QtCore import QPoint, Qt, QUrl
+from qtpy.QtGui import QShortcut
 from qtpy.QtTest import QTest
 
-from microscope_qc import __version__
+from microscope_qc import __version__, app
 from microscope_qc.app.dialogs.manual import ManualWindow
+from microscope_qc.app.dialogs.settings import SettingsDialog
 from microscope_qc.app.panels.areas.numbers import COLUMNS as AREA_COLUMNS
 from microscope_qc.app.panels.spec import BUILT_IN, WORKSPACES
 from microscope_qc.app.panels.statistics.lines import COLUMNS as STATISTICS_COLUMNS
-from microscope_qc.app.shell.help import page_of, words_of
+from microscope_qc.app.shell.help import DIALOGS, page_of, words_of
 from microscope_qc.app.shell.tour import STEPS
 from microscope_qc.app.shell.workspaces import TITLES
 from microscope_qc.core.manual import ACTION, INDEX, manual
@@ -82,6 +86,41 @@ def test_the_page_is_that_of_what_has_the_focus(the_window: MainWindow, project)
     assert page_of(None, "statistics") == "workspaces/statistics"
     assert page_of(None, "") == INDEX
     the_window.session.set_project(None)
+
+
+def dialogs() -> set[str]:
+    """Names of the classes of dialogs, wherever they are."""
+    found = set()
+    for path in Path(app.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef) and any(ast.unparse(base) == "QDialog" for base in node.bases):
+                found.add(node.name)
+    return found
+
+
+def test_every_dialog_has_a_page() -> None:
+    assert dialogs() - {"ManualWindow"} == DIALOGS.keys()
+    assert set(DIALOGS.values()) <= manual().pages.keys()
+
+
+def test_a_dialog_opens_its_page_and_keeps_the_manual_usable(the_window: MainWindow, qtbot) -> None:
+    dialog = SettingsDialog(
+        the_window.settings, use_theme=lambda _: None, keep_ready=lambda _: None, plugins=list, save=lambda: None,
+        parent=the_window,
+    )  # fmt: skip
+    dialog.open()
+    qtbot.waitExposed(dialog)
+    the_window._dialog_help._on_focus_changed(None, dialog.theme)
+    the_window._dialog_help._on_focus_changed(None, dialog.judge)
+    (shortcut,) = dialog.findChildren(QShortcut, "help")
+    assert shortcut.key().toString() == "F1"
+    shortcut.activated.emit()
+    (window,) = dialog.findChildren(ManualWindow)
+    assert window.browser.page == DIALOGS["SettingsDialog"]
+    assert window.isVisible()
+    window.close()
+    dialog.close()
+    dialog.deleteLater()
 
 
 @pytest.fixture

@@ -1,10 +1,12 @@
-"""Which page of the manual belongs to what a user works with, and the window that shows it."""
+"""Which page of the manual belongs to what a user works with, also in dialogs, and the window that shows it."""
 
 from __future__ import annotations
 
 from functools import partial
 
-from qtpy.QtWidgets import QApplication, QWidget
+from qtpy.QtCore import QObject
+from qtpy.QtGui import QKeySequence, QShortcut
+from qtpy.QtWidgets import QApplication, QDialog, QWidget
 
 from microscope_qc.app.actions.book import ActionBook
 from microscope_qc.app.context import Context
@@ -15,6 +17,20 @@ from microscope_qc.app.shell.welcome import WelcomePage
 from microscope_qc.core.manual import INDEX, manual
 
 FIRST, CHANGES = "tasks/first-steps", "reference/changes"
+
+DIALOGS = {
+    "AlikeDialog": "tasks/judge", "BackupsDialog": "tasks/trouble", "ClassManager": "panels/classes",
+    "ColumnsDialog": "tasks/edx", "DeleteClassDialog": "panels/classes", "EdxDialog": "tasks/edx",
+    "EvidenceDialog": "panels/card", "ExamplePicker": "panels/classes", "ExportDialog": "tasks/exchange",
+    "GoToDialog": "workspaces/annotate", "ImportDialog": "tasks/exchange", "KeyDialog": "tasks/judge",
+    "MergeDialog": "panels/classes", "NewFieldDialog": "tasks/open-slides", "PicturesDialog": "tasks/stage",
+    "PixelSizeDialog": "tasks/open-slides", "PreviewDialog": "tasks/train", "ReportDialog": "tasks/report",
+    "RulesDialog": "tasks/edx", "SecondReviewDialog": "tasks/judge", "SettingsDialog": "tasks/plugins",
+    "SeverityDialog": "reference/numbers", "ShortcutsDialog": "tasks/judge", "SimilarDialog": "tasks/judge",
+    "SlideInfoDialog": "panels/slides", "SpecimenDialog": "tasks/open-slides", "TrainingDialog": "tasks/exchange",
+    "_PlanDialog": "tasks/open-slides",
+}  # fmt: skip
+"""Pages of dialogs, by the names of their classes."""
 
 
 def show_manual(navigator: WindowNavigator, _context: Context) -> None:
@@ -50,6 +66,40 @@ def page_of(widget: QWidget | None, workspace: str) -> str:
         widget = widget.parentWidget()
     page = f"workspaces/{workspace}"
     return page if page in names else INDEX
+
+
+class DialogHelp(QObject):
+    """Gives every dialog that is opened the key of the manual: a dialog keeps the keys of the window from working.
+
+    The manual belongs to the dialog then, as one of the window could not be used meanwhile.
+    """
+
+    def __init__(self, app: QApplication, navigator: WindowNavigator) -> None:
+        super().__init__(navigator.window)
+        self._app, self._navigator = app, navigator
+        app.focusChanged.connect(self._on_focus_changed)
+
+    def close(self) -> None:
+        """Stop watching."""
+        self._app.focusChanged.disconnect(self._on_focus_changed)
+
+    def _on_focus_changed(self, _before: QWidget | None, now: QWidget | None) -> None:
+        dialog = None if now is None else now.window()
+        name = type(dialog).__name__
+        if isinstance(dialog, QDialog) and name in DIALOGS and not dialog.findChildren(QShortcut, "help"):
+            for keys in self._navigator.book.shortcuts(self._navigator.book.table["help.manual"]):
+                shortcut = QShortcut(QKeySequence(keys), dialog)
+                shortcut.setObjectName("help")
+                shortcut.activated.connect(partial(self._show, dialog, DIALOGS[name]))
+
+    def _show(self, dialog: QDialog, page: str) -> None:
+        window = next(iter(dialog.findChildren(ManualWindow)), None)
+        if window is None:
+            window = ManualWindow(manual(), partial(words_of, self._navigator.book), dialog)
+        window.open_page(page)
+        window.show()
+        window.raise_()
+        window.activateWindow()
 
 
 def words_of(book: ActionBook, action_id: str) -> str:

@@ -36,6 +36,7 @@ from microscope_qc.app.shell.displaced_bar import DisplacedBar
 from microscope_qc.app.shell.dividers import Dividers
 from microscope_qc.app.shell.docking import LazyDock, ReadsCrops, built_in_panels, plugin_panels
 from microscope_qc.app.shell.feedback import MessageBar, Toast
+from microscope_qc.app.shell.help import DialogHelp
 from microscope_qc.app.shell.hourly_backup import HourlyBackup
 from microscope_qc.app.shell.navigator import WindowNavigator
 from microscope_qc.app.shell.offers import Offers
@@ -225,6 +226,7 @@ class MainWindow(QMainWindow):
         self.welcome.tour_declined.connect(self._on_tour_declined)
         self.welcome.recent_chosen.connect(lambda path: files.open_paths(context, [path]))
         self._guard = KeyGuard(app, self)
+        self._dialog_help = DialogHelp(app, self.navigator)
 
     def _restore(self) -> None:
         self.resize(1366, 768)
@@ -383,5 +385,6 @@ class MainWindow(QMainWindow):
         self.canvas.close_canvas()
         save_settings(self.settings)
         self._guard.close()
+        self._dialog_help.close()
         self.errors.uninstall()
         event.accept()

@@ -32,6 +32,7 @@ def kept() -> list[bool]:
 def opened(qtbot: Any, kept: list[bool]) -> Iterator[tuple[SettingsDialog, AppSettings, list[str]]]:
     """The dialog on settings of its own; the shared cache gets its limit back."""
     settings, themes = AppSettings(), []
+    shared_cache().count_elsewhere(0)  # the window of tests before this one may hold tiles
     dialog = SettingsDialog(
         settings, use_theme=themes.append, keep_ready=kept.append, plugins=lambda: PLUGINS,
         save=lambda: save_settings(settings),
