@@ -45,8 +45,29 @@ _LEAST_SPREAD = 0.25
 """Of the evidence of labels, as a share of that over the slide: scores of a few labels that agree are not steps."""
 
 
+@dataclass(frozen=True, slots=True)
+class HeadAndLeftOut:
+    """What was learned, and what it has instead of each label when it did not know it.
+
+    Attributes
+    ----------
+    head
+    left_out
+        Boxes (n, 4) for the labels of each lesson, y0, x0, y1, x1 in full-resolution pixels; not a number where there
+        is none.
+    """
+
+    head: SuggestionHead
+    left_out: list[Floats]
+
+
 def learn_head(lessons: Sequence[Lesson], *, seed: int = 0) -> Job[SuggestionHead]:
-    """Learn from all that is labelled.
+    """Learn from all that is labelled; see :func:`learn_with_left_out`."""
+    return (yield from learn_with_left_out(lessons, seed=seed)).head
+
+
+def learn_with_left_out(lessons: Sequence[Lesson], *, seed: int = 0) -> Job[HeadAndLeftOut]:
+    """Learn from all that is labelled, and once for each part of the labels without it.
 
     Raises
     ------
@@ -67,7 +88,8 @@ def learn_head(lessons: Sequence[Lesson], *, seed: int = 0) -> Job[SuggestionHea
     scaling = _Scaling.of(cells.features)
     rows = torch.from_numpy(scaling.apply(cells.features))
     weights, bias = _discriminant(rows, cells.of, cells, rejected=rejected)
-    held_out = np.full(count, np.nan)
+    around = _Around.of_lessons(lessons)
+    held_out, left_out = np.full(count, np.nan), np.full((count, 4), np.nan)
     folds = rng.permutation(count) % min(_FOLDS, count)
     for fold in range(folds.max() + 1 if count > 1 else 0):
         yield Progress(len(lessons) + fold, steps, "steps", "learning")
@@ -78,15 +100,20 @@ def learn_head(lessons: Sequence[Lesson], *, seed: int = 0) -> Job[SuggestionHea
         told = (rows[torch.from_numpy(mine)] @ without + shift).numpy()
         for label in np.unique(cells.of[mine]):
             held_out[label] = told[cells.of[mine] == label].max()
+        for label, box in around.left_out(np.flatnonzero(folds == fold), without.numpy(), scaling, rng).items():
+            left_out[label] = box
     yield Progress(steps - 1, steps, "steps", "learning")
     evidence = (rows @ weights + bias).numpy()
     own, background = evidence[cells.of >= 0], evidence[cells.of == BACKGROUND]
     half, slope = _scale(held_out, own, background)
     turned = scaling.turned_back(weights.numpy())
-    return SuggestionHead(
+    head = SuggestionHead(
         turned, float(bias - scaling.mean @ turned), half, slope, max(float(background.std()), 1e-6),
-        _extents(lessons, scaling, rng),
+        around.extents(np.ones(len(around.of), bool), scaling, rng),
     )  # fmt: skip
+    ends = np.cumsum([len(lesson.boxes) for lesson in lessons])[:-1]
+    parts_of = zip(lessons, np.split(left_out, ends), strict=True)
+    return HeadAndLeftOut(head, [lesson.store.grid.on_slide(boxes) for lesson, boxes in parts_of])
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,12 +256,24 @@ def _scale(held_out: Floats, own: Floats, background: Floats) -> tuple[float, fl
     return float(np.median(held_out)), 1.7 / width
 
 
-def _extents(lessons: Sequence[Lesson], scaling: _Scaling, rng: np.random.Generator) -> Extents:
-    looks: list[CellLooks] = []
-    sides: list[Floats] = []
-    labels: list[Ints] = []
-    for lesson in lessons:
-        for box in lesson.store.grid.from_slide(lesson.boxes):
+@dataclass(frozen=True, slots=True)
+class _Around:
+    """Cells within labels: how they look, where the label ends from there (n, 4), which label (n,), all boxes (m, 4).
+
+    In pixels as the network sees them.
+    """
+
+    looks: CellLooks
+    sides: Floats
+    of: Ints
+    boxes: Floats
+
+    @classmethod
+    def of_lessons(cls, lessons: Sequence[Lesson]) -> _Around:
+        """Those of all labels, which are numbered on from slide to slide."""
+        looks, sides, of = list[CellLooks](), list[Floats](), list[Ints]()
+        every = [(lesson, box) for lesson in lessons for box in lesson.store.grid.from_slide(lesson.boxes)]
+        for number, (lesson, box) in enumerate(every):
             y0, x0, y1, x1 = box / FINE
             seen = Region(int(y0) - 1, int(x0) - 1, int(y1) + 2, int(x1) + 2).clip(lesson.store.grid.shape)
             if not (seen.shape[0] > 0 and seen.shape[1] > 0):
@@ -245,6 +284,30 @@ def _extents(lessons: Sequence[Lesson], scaling: _Scaling, rng: np.random.Genera
             looks.append(CellLooks.around(features, y + 1, x + 1))
             corner = np.stack([y + seen.y0, x + seen.x0, y + seen.y0, x + seen.x0], axis=1) * float(FINE)
             sides.append(box - corner)
-            labels.append(np.full(len(y), len(labels)))
-    known = CellLooks.joined(looks), np.concatenate(sides), np.concatenate(labels)
-    return Extents(*known, mean=scaling.mean, spread=scaling.spread, rng=rng)
+            of.append(np.full(len(y), number))
+        boxes = np.stack([box for _, box in every])
+        return cls(CellLooks.joined(looks), np.concatenate(sides), np.concatenate(of), boxes)
+
+    def extents(self, rows: Flags, scaling: _Scaling, rng: np.random.Generator) -> Extents:
+        """Learned from some of the cells."""
+        known = self.looks.only(rows), self.sides[rows], self.of[rows]
+        return Extents(*known, mean=scaling.mean, spread=scaling.spread, rng=rng)
+
+    def left_out(self, labels: Ints, weights: Floats, scaling: _Scaling, rng: np.random.Generator) -> dict[int, Floats]:
+        """Boxes y0, x0, y1, x1 of some labels, learned from the others: their cells vote by their evidence."""
+        held = np.isin(self.of, labels)
+        if held.all() or not held.any():
+            return {}
+        looks, of = self.looks.only(held), self.of[held]
+        said = self.extents(~held, scaling, rng).sides(looks)
+        middle = looks.fine.shape[1] // 2
+        features = np.concatenate([looks.fine[:, middle, middle], looks.coarse], axis=1)
+        evidence = scaling.apply(features) @ weights
+        spread = max(float(evidence.std()), 1e-6)
+        boxes = {}
+        for label in np.unique(of):
+            mine = of == label
+            votes = np.exp((evidence[mine] - evidence[mine].max()) / spread)
+            apart = (votes[:, None] * (said[mine] - self.sides[held][mine])).sum(axis=0) / votes.sum()
+            boxes[int(label)] = self.boxes[label] + apart
+        return boxes

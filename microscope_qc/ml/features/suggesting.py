@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -11,8 +11,9 @@ import torch
 
 from microscope_qc.core.arrays import Floats, Ints
 from microscope_qc.core.geometry import Region
-from microscope_qc.core.jobs import Job, Progress
+from microscope_qc.core.jobs import Job, Progress, retold
 from microscope_qc.ml.features.cells import features_of_cells
+from microscope_qc.ml.features.fitting import FittedBoxes
 from microscope_qc.ml.features.grid import FINE
 from microscope_qc.ml.features.head import NEED, SuggestionHead
 from microscope_qc.ml.features.store import FeatureStore
@@ -29,6 +30,13 @@ _SPARE = 1.5
 """So many times as many places get boxes as are told: some are the same."""
 
 
+FITTED = 600
+"""So many boxes, of the surest places, are fitted to the pixels."""
+_UNFITTED = 0.3
+"""How sure the boxes of the others are, beside those of labels."""
+Fit = Callable[[Floats], Job[FittedBoxes]]
+
+
 @dataclass(frozen=True, slots=True)
 class FoundPlaces:
     """Boxes (n, 4) as y0, x0, y1, x1 in full-resolution pixels and their scores (n,), the surest first."""
@@ -36,9 +44,42 @@ class FoundPlaces:
     boxes: Floats
     scores: Floats
 
+    def apart(self) -> FoundPlaces:
+        """The surest of those that overlap."""
+        corners = torch.from_numpy(self.boxes[:, [1, 0, 3, 2]]).float()
+        keep = torchvision.ops.nms(corners, torch.from_numpy(self.scores).float(), _IOU).numpy()
+        return FoundPlaces(self.boxes[keep], self.scores[keep])
 
-def find_places(head: SuggestionHead, store: FeatureStore, *, most: int = 2000) -> Job[FoundPlaces]:
-    """Look at a whole slide; overlapping boxes are one place."""
+
+def find_places(
+    head: SuggestionHead, store: FeatureStore, *, most: int = 2000, fit: Fit | None = None
+) -> Job[FoundPlaces]:
+    """Look at a whole slide; overlapping boxes are one place.
+
+    Parameters
+    ----------
+    fit
+        Moves boxes to what is seen in the pixels, and says how sure they are then; the less sure come later.
+    """
+    shares = (1.0, 0.0) if fit is None else (0.3, 0.7)
+    found = yield from retold(_found_by(head, store, most), lambda step: _share(step, 0.0, shares[0]))
+    rows, columns = store.grid.shape
+    limits = np.array([rows, columns, rows, columns]) * np.array(store.grid.cell_slide_px * 2)
+    boxes, scores = np.clip(store.grid.on_slide(found.boxes), 0, limits), found.scores
+    if fit is None:
+        return FoundPlaces(boxes, scores)
+    fitted = yield from retold(fit(boxes[:FITTED]), lambda step: _share(step, *shares))
+    boxes[:FITTED] = np.clip(fitted.boxes, 0, limits)
+    sure = np.concatenate([fitted.sure, np.full(len(boxes[FITTED:]), _UNFITTED)])
+    return FoundPlaces(boxes, np.minimum(scores * sure, 1.0)).apart()
+
+
+def _share(step: Progress, start: float, share: float) -> Progress:
+    return replace(step, done=start + share * step.fraction, total=1, unit="")
+
+
+def _found_by(head: SuggestionHead, store: FeatureStore, most: int) -> Job[FoundPlaces]:
+    """Boxes are in pixels as the network sees them."""
     parts = list(_parts(store.grid.shape))
     tops = []
     for number, part in enumerate(parts):
@@ -54,12 +95,8 @@ def find_places(head: SuggestionHead, store: FeatureStore, *, most: int = 2000) 
         if strong.any():
             boxes.append(_boxes(head, store, part, y[strong], x[strong]))
             scores.append(sure[strong])
-    found, sure = np.concatenate(boxes), np.concatenate(scores)
-    corners = torch.from_numpy(found[:, [1, 0, 3, 2]]).float()
-    keep = torchvision.ops.nms(corners, torch.from_numpy(sure).float(), _IOU).numpy()[:most]
-    rows, columns = store.grid.shape
-    limits = np.array([rows, columns, rows, columns]) * np.array(store.grid.cell_slide_px * 2)
-    return FoundPlaces(np.clip(store.grid.on_slide(found[keep]), 0, limits), sure[keep])
+    found = FoundPlaces(np.concatenate(boxes), np.concatenate(scores)).apart()
+    return FoundPlaces(found.boxes[:most], found.scores[:most])
 
 
 def _parts(shape: tuple[int, int]) -> Iterator[Region]:

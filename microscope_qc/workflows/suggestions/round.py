@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
 import numpy as np
 
@@ -12,12 +14,17 @@ from microscope_qc.core.arrays import Floats, Ints
 from microscope_qc.core.errors import ModelError
 from microscope_qc.core.jobs import Job, Progress, retold
 from microscope_qc.ml.features.classes import LinearClasses
+from microscope_qc.ml.features.fitting import BoxFit, FitLesson, learn_fit
 from microscope_qc.ml.features.head import SuggestionHead
-from microscope_qc.ml.features.learning import learn_head
+from microscope_qc.ml.features.learning import learn_with_left_out
 from microscope_qc.ml.features.looks import looks_of
 from microscope_qc.ml.features.suggesting import find_places
 from microscope_qc.project import Project
+from microscope_qc.project.records import SlideRecord
 from microscope_qc.project.suggestions import SuggestionSet
+from microscope_qc.slides import Mosaic
+from microscope_qc.slides.plane_choice import default_plane
+from microscope_qc.workflows.scenes import open_scene
 from microscope_qc.workflows.suggestions.foretold import replace_suggestions
 from microscope_qc.workflows.suggestions.judging import free_places
 from microscope_qc.workflows.suggestions.labels import KnownSlide, digest_of, known_slides
@@ -31,6 +38,7 @@ class LearnedHead:
     """What was learned from the labels of a project."""
 
     head: SuggestionHead
+    fit: BoxFit | None
     classes: LinearClasses
     labels: int
     digest: str
@@ -65,15 +73,35 @@ def learn(known: Sequence[KnownSlide], *, seed: int = 0) -> Job[LearnedHead]:
     ready = [slide for slide in known if slide.store.complete]
     if known and not ready:
         raise ModelError("No slide has features yet.", hint="Compute them first (embed on the command line).")
-    head = yield from learn_head([slide.lesson for slide in ready], seed=seed)
+
+    def tell(step: Progress, start: float) -> Progress:
+        return replace(step, done=start + step.fraction / 2, total=1, unit="")
+
+    known_head = learn_with_left_out([slide.lesson for slide in ready], seed=seed)
+    learned = yield from retold(known_head, lambda step: tell(step, 0.0))
+    lessons = [
+        FitLesson(slide.lesson.boxes, left_out, partial(_opened, slide.record))
+        for slide, left_out in zip(ready, learned.left_out, strict=True)
+    ]
+    fit = yield from retold(learn_fit(lessons, seed=seed), lambda step: tell(step, 0.5))
     looks = [looks_of(slide.store, slide.lesson.boxes) for slide in ready]
     class_ids = np.concatenate([slide.class_ids for slide in ready])
-    return LearnedHead(head, LinearClasses(np.concatenate(looks), class_ids), len(class_ids), digest_of(known))
+    classes = LinearClasses(np.concatenate(looks), class_ids)
+    return LearnedHead(learned.head, fit, classes, len(class_ids), digest_of(known))
+
+
+@contextlib.contextmanager
+def _opened(record: SlideRecord) -> Iterator[Mosaic]:
+    """A slide as its features were computed."""
+    with open_scene(record) as whole:
+        yield whole.on(default_plane(whole))
 
 
 def suggestions_on(slide: KnownSlide, learned: LearnedHead) -> Job[SuggestionSet]:
     """What was learned finds on a slide, without what is a finding already."""
-    found = yield from find_places(learned.head, slide.store)
+    with _opened(slide.record) if learned.fit else contextlib.nullcontext() as mosaic:
+        fit = partial(learned.fit.fitted, mosaic) if learned.fit and mosaic else None
+        found = yield from find_places(learned.head, slide.store, fit=fit)
     boxes = np.clip(found.boxes, 0, [*slide.record.shape_px] * 2)
     lesson = slide.lesson
     keep = free_places(boxes, np.concatenate([lesson.boxes, lesson.rejected, lesson.unknown]))[:MOST]
