@@ -106,7 +106,7 @@ def plot(
     *projects: Path | str,
     out: Path | str | None = None,
     of: str = "",
-    by: str = "slide",
+    by: str = "",
     field: str = "",
     weight: str = "mm2",
     detectors: Sequence[str] = (),
@@ -115,6 +115,8 @@ def plot(
     chart: str = "laney",
     rules: str = "limits",
     phase_1: int | None = None,
+    unit: str = "at",
+    elements: Sequence[str] = (),
 ) -> pandas.DataFrame:
     """Draw a plot, as the command ``plot`` does, and return its values.
 
@@ -122,7 +124,8 @@ def plot(
     ----------
     name
         ``totals``, ``shares``, ``sizes``, ``dates``, ``field``, ``outcomes``, ``truth``, ``places``, ``by-hand``,
-        ``coverage``, ``map``, ``distances``, ``control`` or ``largest``.
+        ``coverage``, ``map``, ``distances``, ``control``, ``composition``, ``ternary`` or
+        ``largest``.
     projects
         Folders ``NAME.mqc``.
     out
@@ -130,7 +133,8 @@ def plot(
     of
         Code of a class or name of a class group; "" takes all.
     by
-        What a bar of ``totals``, or a point of ``control``, stands for: ``slide``, ``project`` or a field of specimens.
+        What a bar of ``totals``, or a point of ``control``, stands for: ``slide``, ``project`` or a field of specimens;
+        of ``composition`` and ``ternary`` ``class``, too, which is their default.
     field
         Of specimens: the number of ``field``, the date of ``dates``.
     weight
@@ -141,6 +145,8 @@ def plot(
         Of ``largest``, see :func:`largest`; 0 stands for None.
     chart, rules, phase_1
         Of ``control``, see :func:`process_control`.
+    unit, elements
+        Of ``composition`` and ``ternary``: ``at`` or ``wt``, and the three corners; none: those with the most.
 
     Returns
     -------
@@ -158,10 +164,13 @@ def plot(
 
     from microscope_qc.reports.marked import write_plot
     from microscope_qc.workflows.results.counted_findings import counted_projects
-    from microscope_qc.workflows.results.plot_parts import PlotChoice
+    from microscope_qc.workflows.results.plot_parts import CLASS_OF, PlotChoice
     from microscope_qc.workflows.results.plots import make_plot
 
-    choice = PlotChoice(of, by, field, weight, tuple(detectors), in_mm2, fields_mm2, chart, rules, phase_1 or 0)
+    by = by or (CLASS_OF if name in ("composition", "ternary") else "slide")
+    choice = PlotChoice(
+        of, by, field, weight, tuple(detectors), in_mm2, fields_mm2, chart, rules, phase_1 or 0, unit, tuple(elements)
+    )
     made = make_plot(run_job(counted_projects(projects)), name, choice)
     if out is not None:
         write_plot(made, out)

@@ -23,6 +23,8 @@ NAMES = (
     "map",
     "distances",
     "control",
+    "composition",
+    "ternary",
     "largest",
 )
 LOOKS = ("print", "light", "dark")
@@ -40,8 +42,10 @@ def register(subparsers: Any) -> None:
         "detectors found, with the time that both took. coverage: what was scanned, left out, declared complete and "
         "viewed of the slides, and how closely. map: findings per mm2 in squares of the slide with the most of them. "
         "distances: pairs of findings at each distance by those of chance in the same area. control: a control chart "
-        "over groups of slides, as spc has it. largest: the largest finding of each cross-section, and the largest "
-        "size expected on a larger area (Gumbel). Bars and dots per mm2 have their 95 % intervals.",
+        "over groups of slides, as spc has it. composition: means of what EDX measured, by class or what else. "
+        "ternary: a dot for each measured finding between three elements. largest: the largest finding of each "
+        "cross-section, and the largest size expected on a larger area (Gumbel). Bars and dots per mm2 have their 95 % "
+        "intervals.",
     )
     parser.add_argument("name", choices=NAMES, metavar="NAME", help=f"one of {', '.join(NAMES)}")
     parser.add_argument("projects", type=Path, nargs="+", metavar="PROJECT.mqc")
@@ -51,9 +55,9 @@ def register(subparsers: Any) -> None:
     add_slides(parser)
     parser.add_argument("--class", dest="of", default="", metavar="CODE", help="a class or class group (default: all)")
     parser.add_argument(
-        "--group-by", dest="by", default="slide", metavar="FIELD",
-        help="what a bar of totals, shares or by-hand, or a point of control, stands for: slide, project, or a field "
-        "of specimens (default slide)",
+        "--group-by", dest="by", metavar="FIELD",
+        help="what a bar of totals, shares, by-hand or composition, or a point of control, stands for: slide, project, "
+        "or a field of specimens; of composition and ternary class, too (default slide; class of these two)",
     )  # fmt: skip
     parser.add_argument(
         "--field", default="", metavar="FIELD", help="of specimens: the number of field, the date of dates"
@@ -65,6 +69,15 @@ def register(subparsers: Any) -> None:
         "--detector", dest="detectors", action="append", default=[], metavar="NAME",
         help="totals as this detector found them; twice for two side by side; which are beside those drawn by hand",
     )  # fmt: skip
+    parser.add_argument(
+        "--unit",
+        choices=("at", "wt"),
+        default="at",
+        help="of composition and ternary: atom %% or weight %% (default at)",
+    )
+    parser.add_argument(
+        "--elements", default="", metavar="A,B,C", help="corners of ternary, such as Ni,Mn,Co (default: the most)"
+    )
     add_largest(parser)
     add_control(parser)
     parser.add_argument("--look", choices=LOOKS, default="print", help="colours of text and ground (default print)")
@@ -78,14 +91,16 @@ def _plot(args: argparse.Namespace) -> int:
     from microscope_qc.reports.marked import write_plot
     from microscope_qc.reports.plots import LOOKS as KNOWN_LOOKS
     from microscope_qc.workflows.results.counted_findings import counted_projects
-    from microscope_qc.workflows.results.plot_parts import PlotChoice
+    from microscope_qc.workflows.results.plot_parts import CLASS_OF, PlotChoice
     from microscope_qc.workflows.results.plots import make_plot
 
     found = run(counted_projects(args.projects, slides_of_only(args.projects, args.slide)), args)
     in_mm2, fields_mm2 = args.in_mm2 or 0.0, args.fields_mm2 or 0.0
+    by = args.by or (CLASS_OF if args.name in ("composition", "ternary") else "slide")
+    corners = tuple(element.strip() for element in args.elements.split(",") if element.strip())
     choice = PlotChoice(
-        args.of, args.by, args.field, args.weight, tuple(args.detectors), in_mm2, fields_mm2, args.chart, args.rules,
-        args.phase_1 or 0,
+        args.of, by, args.field, args.weight, tuple(args.detectors), in_mm2, fields_mm2, args.chart, args.rules,
+        args.phase_1 or 0, args.unit, corners,
     )  # fmt: skip
     plot = make_plot(found, args.name, choice)
     written = write_plot(plot, args.out, look=KNOWN_LOOKS[args.look])

@@ -186,6 +186,11 @@ WORDS = {
     "set aside": "zurückgestellt",
     "not judged": "nicht geprüft",
     "As the detectors found them, before the review.": "Wie die Detektoren sie fanden, vor der Prüfung.",
+    "Mean composition, at%": "Mittlere Zusammensetzung, At.-%",
+    "mean, at%": "Mittel, At.-%",
+    "Means over the findings that were measured, each once; an element that was not found counts as 0. The 95 % "
+    "intervals (t) take findings as independent of each other.": "Mittel über die gemessenen Befunde, jeden einmal; "
+    "ein nicht gefundenes Element zählt als 0. Die 95-%-Intervalle (t) nehmen Befunde als voneinander unabhängig an.",
     "Production date": "Herstellungsdatum",
     "All classes against production date": "Alle Klassen über dem Herstellungsdatum",
     # acceptance

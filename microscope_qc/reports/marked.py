@@ -20,6 +20,7 @@ from microscope_qc.reports.coverage_map import draw_coverage
 from microscope_qc.reports.plot_values import Plot, Series, Shape
 from microscope_qc.reports.plots import DPI, PRINT, Chart, ChartLook, plain, save, size_ticks, style
 from microscope_qc.reports.slide_dots import dot_places, draw_places
+from microscope_qc.reports.triangle import draw_triangle
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -131,14 +132,20 @@ def _draw_beside(axes: Axes, plot: Plot, look: ChartLook) -> None:
 
 
 def _draw_stacked(axes: Axes, plot: Plot, look: ChartLook) -> None:
-    base = np.zeros(len(plot.names))
+    base, highest = np.zeros(len(plot.names)), 0.0
     for number, series in enumerate(plot.series):
         for place, mark in enumerate(series.marks):
             at = round(mark.x)
             span = mark.x - _ROOM / 2, _ROOM
             _bar(axes, f"mark-{number}-{place}", series, span, (base[at], mark.value), look)
             base[at] += mark.value
-    _name_places(axes, plot, float(base.max(initial=0)))
+            if plot.shape is Shape.MEANS and mark.interval is not None:  # beside each other, as parts may be thin
+                x = mark.x + _ROOM * ((number + 1) / (len(plot.series) + 1) - 0.5)
+                low, high = (base[at] - mark.value + limit for limit in mark.interval)
+                axes.vlines(x, low, high, color=look.paper, linewidth=2.6)
+                axes.vlines(x, low, high, color=look.ink, linewidth=1.0)
+                highest = max(highest, high)
+    _name_places(axes, plot, max(highest, float(base.max(initial=0))))
 
 
 def _draw_bins(axes: Axes, plot: Plot, look: ChartLook) -> None:
@@ -233,9 +240,10 @@ def _draw_map(axes: Axes, plot: Plot, look: ChartLook) -> None:
 
 _DRAWERS = {
     Shape.BESIDE: _draw_beside, Shape.STACKED: _draw_stacked, Shape.BINS: _draw_bins, Shape.DOTS: _draw_dots,
-    Shape.DATES: _draw_dates, Shape.LINES: _draw_lines, Shape.MAP: _draw_map,
+    Shape.MEANS: _draw_stacked, Shape.DATES: _draw_dates, Shape.LINES: _draw_lines, Shape.MAP: _draw_map,
 }  # fmt: skip
-_WHOLE = {Shape.PLACES: draw_places, Shape.CONTROL: draw_control, Shape.COVERAGE: draw_coverage}
+_WHOLE = {Shape.PLACES: draw_places, Shape.CONTROL: draw_control, Shape.COVERAGE: draw_coverage,
+          Shape.TERNARY: draw_triangle}  # fmt: skip
 """Those that take the whole figure."""
 
 

@@ -20,11 +20,13 @@ class Shape(StrEnum):
 
     BESIDE = "beside"  # a bar for each series at each name
     STACKED = "stacked"  # the bars of a name on each other
+    MEANS = "means"  # the same with intervals
     BINS = "bins"  # the same between edges with equal steps of the logarithm
     DOTS = "dots"  # a dot with its interval for each value of x
     DATES = "dates"  # the same, x in days as matplotlib counts them
     LINES = "lines"  # dots that a line joins
     MAP = "map"  # squares, the darker the higher; those of a first of two series are outlined
+    TERNARY = "ternary"  # dots between three corners: x and y are the parts of the first two in %
     PLACES = "places"  # dots on pictures of slides
     COVERAGE = "coverage"  # two maps of each slide: what was searched, and what was viewed
     CONTROL = "control"  # points in their order, with a centre and limits; one chart below the other
@@ -167,6 +169,16 @@ class Plot:
         if self.shape is Shape.PLACES:
             return [
                 {"series": series.name, "slide": mark.at, self.x: mark.x, self.y: mark.value, "finding": int(number)}
+                for _, series, mark in self.marks()
+                for number in mark.findings
+            ]
+        if self.shape is Shape.TERNARY:
+            return [
+                {
+                    "group": series.name,
+                    **dict(zip(self.names, (mark.x, mark.value, 100 - mark.x - mark.value), strict=True)),
+                    "finding": int(number),
+                }
                 for _, series, mark in self.marks()
                 for number in mark.findings
             ]

@@ -13,6 +13,7 @@ from microscope_qc.analysis.coverage import SlideCoverage
 from microscope_qc.analysis.ranking import size_um
 from microscope_qc.core.arrays import Flags, Floats, Ints, Rows
 from microscope_qc.core.boxes import FindingFlag, ReviewState, has_flag
+from microscope_qc.core.composition import Amount
 from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.project import Project
@@ -50,6 +51,8 @@ class FoundOnSlide:
         When users drew findings, one time for each step of the history, in seconds.
     record
         What the project says of the slide.
+    compositions
+        What those that were measured by EDX consist of, by their numbers.
     seen
         What users viewed of it, as it is stored.
     """
@@ -68,6 +71,7 @@ class FoundOnSlide:
     drawn_at_s: Floats
     record: SlideRecord
     seen: object = None
+    compositions: Mapping[int, tuple[Amount, ...]] = field(default_factory=dict)
 
     @property
     def kept(self) -> Flags:
@@ -159,7 +163,7 @@ def _findings(
     known: SlideToCount, slide: CountedSlide, all_slides: CountedSlides, project: Project,
     runs: Mapping[str, RunRecord], drawn_at_s: Floats,
 ) -> FoundOnSlide:  # fmt: skip
-    rows, record = known.rows, known.sources.slide
+    rows, record, measured = known.rows, known.sources.slide, project.measurements.compositions
     place_of = all_slides.book.places(known.classes)
     limit = np.float32(known.confidence_limit)
     labels = _placed(known.found["class_id"], place_of)
@@ -176,7 +180,7 @@ def _findings(
         np.full(len(rows), np.nan) if size is None else size_um(rows, size),
         by_detector, read_areas(known.sources).coverage, size, {place: number for number, place in place_of.items()},
         {title: _seconds(run) for title, run in runs.items() if run.finished}, drawn_at_s, record,
-        known.sources.seen,
+        known.sources.seen, {number: measured[number] for number in rows["id"].tolist() if number in measured},
     )  # fmt: skip
 
 

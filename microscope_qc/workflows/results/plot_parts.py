@@ -20,6 +20,8 @@ from microscope_qc.workflows.results.counted_findings import CountedFindings, Fo
 from microscope_qc.workflows.results.grouping import PROJECT, SLIDE, value_order
 
 PER_MM2, COUNT = "mm2", "count"
+CLASS_OF = "class"
+"""Of compositions: a bar for each class."""
 NOTHING_FOUND = "Nothing was found on these slides. Detect defects, or draw them."
 
 
@@ -32,7 +34,7 @@ class PlotChoice:
     of
         Code of a class or name of a class group; "" takes all classes.
     by
-        What bars stand for: ``slide``, ``project`` or a field of specimens.
+        What bars stand for: ``slide``, ``project`` or a field of specimens; of compositions ``class``, too.
     field
         A number or date of specimens.
     weight
@@ -45,6 +47,8 @@ class PlotChoice:
     chart, rules, phase_1
         Of a control chart, see :func:`~microscope_qc.workflows.results.process_control.charted`; 0 takes the frozen
         limits, or else those of all points.
+    unit, corners
+        Of compositions: ``at`` or ``wt``, and three elements; none: those with the most.
     """
 
     of: str = ""
@@ -57,6 +61,8 @@ class PlotChoice:
     chart: str = "laney"
     rules: str = "limits"
     phase_1: int = 0
+    unit: str = "at"
+    corners: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

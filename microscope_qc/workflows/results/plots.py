@@ -34,6 +34,7 @@ from microscope_qc.workflows.results.plot_parts import (
     within_text,
 )
 from microscope_qc.workflows.results.plots_against import dates, field
+from microscope_qc.workflows.results.plots_of_compositions import composition, ternary
 from microscope_qc.workflows.results.plots_of_control import CONTROL, control
 from microscope_qc.workflows.results.plots_of_coverage import COVERAGE, coverage
 from microscope_qc.workflows.results.plots_of_shares import shares
@@ -253,6 +254,8 @@ PLOTS = {
         PlotKind("map", "Map", frozenset({"of"}), density_map),
         PlotKind("distances", "Distances", frozenset({"of"}), distances),
         PlotKind(CONTROL, "Control chart", frozenset({"of", "by", "chart", "rules", "phase_1"}), control),
+        PlotKind("composition", "Compositions", frozenset({"of", "by", "unit"}), composition),
+        PlotKind("ternary", "Three elements", frozenset({"of", "by", "unit", "corners"}), ternary),
         PlotKind("largest", "Largest size", frozenset({"of", "in_mm2", "fields_mm2"}), largest),
     )
 }

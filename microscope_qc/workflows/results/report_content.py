@@ -43,7 +43,7 @@ from microscope_qc.workflows.results.grouping import (
     grouped_statistics,
     slide_keys,
 )
-from microscope_qc.workflows.results.plot_parts import COUNT, PlotChoice
+from microscope_qc.workflows.results.plot_parts import CLASS_OF, COUNT, PlotChoice
 from microscope_qc.workflows.results.plots import make_plot
 from microscope_qc.workflows.results.plots_of_coverage import coverage_pictures
 from microscope_qc.workflows.results.report_models import models_of
@@ -317,6 +317,8 @@ def _plots(found: CountedFindings) -> Iterator[Any]:
         yield make_plot(found, "totals", PlotChoice(detectors=tuple(found.detectors[:2])))
     for name in ("shares", "sizes", "dates", "outcomes", "truth"):
         yield make_plot(found, name)
+    for name in ("composition", "ternary"):
+        yield make_plot(found, name, PlotChoice(by=CLASS_OF))
 
 
 def _verdict(found: Mapping[str, Any]) -> parts.ReportedVerdict:

@@ -18,11 +18,13 @@ from microscope_qc.app.base.settings import AppSettings
 from microscope_qc.app.panels.statistics.page import StatisticsPage
 from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.geometry import Region
+from microscope_qc.core.jobs import run_job
 from microscope_qc.core.merge import CANDIDATE_DTYPE
 from microscope_qc.project import Project
 from microscope_qc.project.runs.journal import JournalWriter
 from microscope_qc.project.runs.plan import RunPlan
 from microscope_qc.workflows.results.plots import PLOTS
+from microscope_qc.workflows.stage.edx import import_edx
 
 pytestmark = pytest.mark.window
 
@@ -46,8 +48,9 @@ def find(project: Any, slide: int, model: str, seed: int) -> np.ndarray:
 
 
 @pytest.fixture
-def cells(project: Any) -> Any:
-    """Both slides were searched and are of two batches; two detectors found something on the second."""
+def cells(project: Any, tmp_path: Path) -> Any:
+    """Both slides were searched and are of two batches; two detectors found something on the second, four of what one
+    found were measured."""
     for number, slide in enumerate(project.slides):
         project.areas.declare(slide.id, [(0, 0), (0, WIDTH), (HEIGHT, WIDTH), (HEIGHT, 0)])
         values = {"batch": "AB"[number], "capacity": 2.0 + number, "production_date": f"2018-0{number + 1}-01"}
@@ -57,6 +60,10 @@ def cells(project: Any) -> Any:
     project.boxes.edit(ids[4:6], state=ReviewState.REJECTED, reason="preparation artefact")
     project.boxes.edit(ids[6:9], state=ReviewState.REJECTED, reason="false positive")
     find(project, 1, "two", seed=6)
+    table = tmp_path / "edx.csv"
+    lines = [f"{number},{50 + n},{30 - n},20" for n, number in enumerate(ids[:4].tolist())]
+    table.write_text("\n".join(["id,O at%,Ni at%,Mn at%", *lines]))
+    run_job(import_edx(project, table))
     return project
 
 
@@ -185,7 +192,8 @@ def test_the_table_is_copied_and_saved(cells: Any, page: StatisticsPage, tmp_pat
 CHOICES = {
     "totals": {"weight": "mm2"}, "shares": {}, "sizes": {}, "dates": {"of": "Anode"}, "field": {"of": ""},
     "outcomes": {}, "truth": {}, "places": {}, "by-hand": {}, "coverage": {}, "map": {}, "distances": {},
-    "control": {"by": "batch"}, "largest": {"fields_mm2": "0.01"},
+    "control": {"by": "batch"}, "composition": {"by": "class"}, "ternary": {"by": "class"},
+    "largest": {"fields_mm2": "0.01"},
 }  # fmt: skip
 
 
@@ -200,11 +208,11 @@ def test_a_click_selects_exactly_the_findings_of_a_bar_bin_or_dot(
         session.selection.clear()
         QTest.mouseClick(chart, LEFT, pos=chart.place_of(key))
         mark = chart.plot.mark(chart.current)
-        assert chart.current == key or len(mark.findings) == 0 or view in ("dates", "field", "places")
+        assert chart.current == key or len(mark.findings) == 0 or view in ("dates", "field", "places", "ternary")
         assert session.selection.ids.tolist() == sorted(mark.findings.tolist())
         assert f"{len(mark.findings)} finding" in page.plot.said.text()
     whole = np.concatenate([mark.findings for _, _, mark in chart.plot.marks()])
-    assert len(whole) and (len(np.unique(whole)) == len(whole) or view in ("by-hand", "coverage")), (
+    assert len(whole) and (len(np.unique(whole)) == len(whole) or view in ("by-hand", "coverage", "composition")), (
         "a finding is in one bar only"
     )
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +22,7 @@ from microscope_qc.app.widgets.chart_view import ChartView
 from microscope_qc.app.widgets.parts import note, sentence
 from microscope_qc.app.widgets.plot_pane import REDRAW_MS, look_now, print_picture, put_on_clipboard
 from microscope_qc.core.arrays import Ints
+from microscope_qc.core.composition import UNITS
 from microscope_qc.core.specimen import FieldKind
 from microscope_qc.core.wording import count_text, things
 from microscope_qc.reports.marked import Picture, picture, write_plot
@@ -27,7 +30,7 @@ from microscope_qc.reports.plot_values import Plot
 from microscope_qc.reports.plots import ChartLook
 from microscope_qc.workflows.results.counted_findings import CountedFindings
 from microscope_qc.workflows.results.grouping import SLIDE, members_of
-from microscope_qc.workflows.results.plot_parts import COUNT, PER_MM2, PlotChoice
+from microscope_qc.workflows.results.plot_parts import CLASS_OF, COUNT, PER_MM2, PlotChoice
 from microscope_qc.workflows.results.plots import PLOTS, make_plot
 from microscope_qc.workflows.results.plots_of_control import CONTROL
 from microscope_qc.workflows.results.process_control import QUALITY_INDEX
@@ -41,7 +44,7 @@ Offer = list[tuple[str, str]]
 _WORDS = {
     "of": "Of", "by": "A bar for each", "field": "Against", "weight": "Show", "first": "Found by", "second": "beside",
     "fields_mm2": "Largest of", "in_mm2": "Expected on", "chart": "Chart", "rules": "Unusual by",
-    "phase_1": "Limits from",
+    "phase_1": "Limits from", "unit": "In", "corners": "Between",
 }  # fmt: skip
 """The choices and their labels, in their order."""
 _REVIEWED = ("Reviewed findings", "")
@@ -53,6 +56,9 @@ _MOST_POINTS = 200
 _CHARTS = [(title, name) for name, title in TITLES.items()]
 _RULES = [(f"{one.title} (1 false alarm in {one.run_length})", name) for name, one in RULE_SETS.items()]
 _BY_POINTS = "A point for each"
+_UNITS = [(words, name) for name, words in UNITS.items()]
+_MOST_CORNERS = 5
+"""Of so many elements any three can be chosen."""
 _FIELDS = (0.01, 0.1, 0.25, 1, 4, 10, 25, 100)
 _FIELDS_MM2 = [("Cross-sections", "0"), *((f"Fields of {area:g} mm²", f"{area:g}") for area in _FIELDS)]
 
@@ -72,6 +78,8 @@ def _draw(
 ) -> DrawnPlot:
     """In the thread of the counting: make and draw a plot of what can be chosen."""
     offers = _offers(found, choice)
+    if "unit" in PLOTS[name].uses:
+        offers["by"] = [("Class", CLASS_OF), *offers["by"]]
     choice = _possible(choice, offers, numbers=name == "field")
     plot = make_plot(found, name, choice)
     width, height, ratio = size
@@ -103,7 +111,22 @@ def _offers(found: CountedFindings, choice: PlotChoice) -> dict[str, Offer]:
         "second": [_ALONE, *detectors],
         "in_mm2": _IN_MM2,
         "fields_mm2": _FIELDS_MM2,
+        "unit": _UNITS,
+        "corners": _corners(found),
     }
+
+
+def _corners(found: CountedFindings) -> Offer:
+    """Any three of the elements that were measured in the most findings."""
+    known = Counter(
+        amount.element
+        for slide in found.slides
+        for amounts in slide.compositions.values()
+        for amount in amounts
+        if amount.unit == "at" and amount.percent > 0
+    )
+    several = combinations([element for element, _ in known.most_common(_MOST_CORNERS)], 3)
+    return [("The three most", ""), *((", ".join(three), ",".join(three)) for three in several)]
 
 
 def _possible(choice: PlotChoice, offers: Mapping[str, Offer], *, numbers: bool) -> PlotChoice:
@@ -118,6 +141,8 @@ def _possible(choice: PlotChoice, offers: Mapping[str, Offer], *, numbers: bool)
         choice, of=one("of", choice.of), by=one("by", choice.by), weight=one("weight", choice.weight),
         field=one("field", choice.field) if numbers else "", detectors=detectors, chart=one("chart", choice.chart),
         rules=one("rules", choice.rules), phase_1=int(one("phase_1", str(choice.phase_1))),
+        unit=one("unit", choice.unit),
+        corners=tuple(filter(None, one("corners", ",".join(choice.corners)).split(","))),
     )  # fmt: skip
 
 
@@ -209,6 +234,7 @@ class PlotView(QWidget):
             known.get("of", ""), known.get("bars", SLIDE), known.get("field", ""), known.get("weight", PER_MM2),
             detectors, float(known.get("in_mm2", "0")), float(known.get("fields_mm2", "0")),
             known.get("chart", "laney"), known.get("rules", "limits"), int(known.get("phase_1", "0")),
+            known.get("unit", "at"), tuple(filter(None, known.get("corners", "").split(","))),
         )  # fmt: skip
 
     def _on_activated(self, name: str) -> None:
@@ -226,7 +252,8 @@ class PlotView(QWidget):
         first, second = (*choice.detectors, "", "")[:2]
         now = {"of": choice.of, "by": choice.by, "field": choice.field, "weight": choice.weight, "first": first,
                "second": second, "in_mm2": f"{choice.in_mm2:g}", "fields_mm2": f"{choice.fields_mm2:g}",
-               "chart": choice.chart, "rules": choice.rules, "phase_1": str(choice.phase_1)}  # fmt: skip
+               "chart": choice.chart, "rules": choice.rules, "phase_1": str(choice.phase_1),
+               "unit": choice.unit, "corners": ",".join(choice.corners)}  # fmt: skip
         for name, box in self.boxes.items():
             offer = drawn.offers[name]
             with QSignalBlocker(box):
