@@ -21,11 +21,19 @@ _SLIDE_OF = (
     f"SELECT slide_id FROM boxes WHERE id = ? AND (NOT {NO_FINDING} OR flags & 8"  # noqa: S608 - a constant
     " AND EXISTS (SELECT 1 FROM opinions WHERE finding_id = boxes.id AND again))"
 )
+_FREE = "state = 0 AND flags = 0"
+"""Holds for rows of which no user has said what they are, or where."""
 _WRONG = 1e15
 _CHUNK = 500
 """Numbers in one statement."""
 _BOX_NUMBERS = ("id", "y0", "x0", "y1", "x1")
-_OPINION_NUMBERS = ("id", "finding_id", "run_id", "class_id", "confidence", "y0", "x0", "y1", "x1")
+_OPINION_NUMBERS = ("id", "finding_id", "confidence", "y0", "x0", "y1", "x1")
+_MOST_CLASSES, _MOST_RUNS = (1 << 19) - 1, (1 << 28) - 1
+_PACKED = (  # small numbers in one, as in _boxes
+    "made + 2 * again + 4 * class_id + 2097152 * run_id"
+    f" + 9e15 * (class_id NOT BETWEEN 0 AND {_MOST_CLASSES} OR run_id NOT BETWEEN 0 AND {_MOST_RUNS}"
+    " OR made NOT IN (0, 1) OR again NOT IN (0, 1))"
+)
 
 
 def findings(
@@ -36,7 +44,7 @@ def findings(
     Slides without any are left out.
     """
     said = opinions(connection, slide_ids)
-    for slide_id, rows in boxes(connection, slide_ids):
+    for slide_id, rows in _claims(connection, slide_ids):
         table = said.get(slide_id) or OpinionTable()
         there = resolve(rows, table.rows, hidden_runs=hidden_runs)
         yield slide_id, rows if there.all() else rows[there], table
@@ -50,6 +58,30 @@ def boxes(connection: Connection, slide_ids: Sequence[int] | None) -> Iterator[t
     for where in _chunks("slide_id", slide_ids):
         rows, owners = _boxes(connection, where)
         yield from ((slide_id, rows[mine]) for slide_id, mine in _by_slide(owners))
+
+
+def _claims(connection: Connection, slide_ids: Sequence[int] | None) -> Iterator[tuple[int, np.ndarray]]:
+    """As :func:`boxes`, without class, box and confidence where no user has claimed them.
+
+    Most findings are as models found them: reading what :func:`resolve` takes from opinions would be most of the work.
+    """
+    for where in _chunks("slide_id", slide_ids):
+        claimed, owners = _boxes(connection, f"{where} AND NOT ({_FREE})")
+        sql = f"SELECT id, chosen <> 0, slide_id FROM boxes WHERE {where} AND {_FREE} ORDER BY slide_id, id"  # noqa: S608
+        ids, chosen, of_free = _numbers(connection, sql, 3)
+        every = np.concatenate([claimed["id"], ids.astype(np.int64)])
+        owners = np.concatenate([owners, of_free.astype(np.int64)])
+        order = np.lexsort((every, owners))
+        place = np.empty(len(order), np.int64)
+        place[order] = np.arange(len(order))
+        rows = np.zeros(len(order), BOX_DTYPE)
+        rows["id"], rows["confidence"], rows["reason"], rows["note"] = every[order], np.nan, "", ""
+        mine = place[: len(claimed)]
+        for name in BOX_DTYPE.names or ():
+            rows[name][mine] = claimed[name]
+        rows["chosen"][place[len(claimed) :]] = chosen
+        _say_texts(connection, rows, f"{where} AND {_FREE}")
+        yield from ((slide_id, rows[part]) for slide_id, part in _by_slide(owners[order]))
 
 
 def absent(connection: Connection, slide_id: int) -> np.ndarray:
@@ -74,14 +106,18 @@ def opinions(connection: Connection, slide_ids: Sequence[int] | None) -> dict[in
     """Read the opinions of slides; slides without any are left out."""
     found: dict[int, OpinionTable] = {}
     for where in _chunks("slide_id", slide_ids):
-        columns = (*_OPINION_NUMBERS, "made + 2 * again", "slide_id")
+        columns = (*_OPINION_NUMBERS, _PACKED, "slide_id")
         values = _numbers(connection, f"SELECT {', '.join(columns)} FROM opinions WHERE {where}", len(columns))  # noqa: S608
-        rows = np.zeros(values.shape[1], OPINION_DTYPE)
-        for name, column in zip(_OPINION_NUMBERS, values, strict=False):
+        *numbers, packed, owners = values
+        if (packed >= _WRONG).any():
+            raise ValueError("an opinion has an impossible number")
+        rows = np.zeros(len(packed), OPINION_DTYPE)
+        for name, column in zip(_OPINION_NUMBERS, numbers, strict=True):
             rows[name] = column
-        marks = values[-2].astype(np.int64)
-        rows["made"], rows["again"] = marks & 1 != 0, marks & 2 != 0
-        found |= {slide_id: OpinionTable(rows[mine]) for slide_id, mine in _by_slide(values[-1].astype(np.int64))}
+        packed = packed.astype(np.int64)
+        rows["made"], rows["again"] = packed & 1 != 0, packed & 2 != 0
+        rows["class_id"], rows["run_id"] = packed >> 2 & _MOST_CLASSES, packed >> 21
+        found |= {slide_id: OpinionTable(rows[mine]) for slide_id, mine in _by_slide(owners.astype(np.int64))}
     return found
 
 
@@ -107,6 +143,12 @@ def _boxes(connection: Connection, where: str) -> tuple[np.ndarray, np.ndarray]:
     packed = packed.astype(np.int64)
     rows["state"], rows["chosen"], rows["flags"] = packed & 3, packed & 4 != 0, packed >> 3
     rows["reason"], rows["note"] = "", ""
+    _say_texts(connection, rows, where)
+    return rows, owners.astype(np.int64)
+
+
+def _say_texts(connection: Connection, rows: np.ndarray, where: str) -> None:
+    """Fill in reasons and notes, which few boxes have."""
     sql = f"SELECT id, reason, note FROM boxes WHERE {where} AND (reason <> '' OR note <> '')"  # noqa: S608
     said = list(driver(connection).execute(sql))
     if said:
@@ -117,7 +159,6 @@ def _boxes(connection: Connection, where: str) -> tuple[np.ndarray, np.ndarray]:
             column = np.empty(len(texts), object)
             column[:] = texts
             rows[name][places] = column
-    return rows, owners.astype(np.int64)
 
 
 def _numbers(connection: Connection, sql: str, width: int) -> np.ndarray:
