@@ -66,7 +66,7 @@ def control_plot(
 
 
 def _y(title: str) -> str:
-    return {"moving range": "moving range per mm²", "quality index (nQI)": "nQI"}.get(title, "findings per mm²")
+    return {"moving range": "range per mm²", "quality index (nQI)": "nQI"}.get(title, "findings per mm²")
 
 
 def _tip(point: Mapping[str, Any], row: Mapping[str, Any], y: str) -> str:

@@ -108,7 +108,7 @@ WORDS = {
     "It has the most findings of these slides.": "Er hat die meisten Befunde dieser Schliffe.",
     "No square has more than chance explains.": "Kein Quadrat hat mehr, als Zufall erklärt.",
     "usual": "üblich",
-    "moving range per mm²": "gleitende Spannweite je mm²",
+    "range per mm²": "Spannweite je mm²",
     "moving range": "gleitende Spannweite",
     "density (u)": "Dichte (u)",
     "density (individuals)": "Dichte (Einzelwerte)",

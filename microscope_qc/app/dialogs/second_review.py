@@ -47,7 +47,7 @@ ABOUT = (
 )
 T = TypeVar("T")
 _BOX = QColor("#ffffff")
-_COLUMNS = 2
+_COLUMNS, _ENTRY_PX = 2, 420
 
 
 class BlindCrop(QWidget):
@@ -128,6 +128,8 @@ class SecondReviewDialog(QDialog):
         self.count.setRange(min(1, judged), min(judged, second_review.MOST))
         self.count.setValue(min(judged, 100))
         self.count.setSuffix(f" of {things(judged, 'judged finding')}, drawn at random")
+        for entry in (self.user, self.count):
+            entry.setMaximumWidth(_ENTRY_PX)
         self.begin.setDefault(True)
         self.begin.clicked.connect(self._on_begin)
         why = self._session.why_not_write() or ("" if judged else second_review.NO_JUDGED)
