@@ -191,7 +191,8 @@ def test_small_pictures_without_a_pixel_size_are_enlarged_unless_the_user_says_o
         return MEMORY.suited(chosen, Dataset(["ODD"], [image], ["ODD"]))
 
     small = suited(None, 300, known=7)
-    assert small.network_settings == {"enlarged": 2, "per_picture": True, "known": 7} and small.crop_px == 1024
+    expected = {"enlarged": 2, "per_picture": True, "around": 1, "numbers": 176, "known": 7}
+    assert small.network_settings == expected and small.crop_px == 1024
     assert suited(None, 300, enlarged=1).network_settings["enlarged"] == 1
     assert suited((1.0, 1.0), 300).network_settings == {} == suited(None, 5000).network_settings
 

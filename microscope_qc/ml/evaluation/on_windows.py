@@ -1,7 +1,8 @@
 """Compares the scores of windows with the truth of a data set: whole pictures where these have a class, else windows.
 
-A picture's score of a class is that of its strongest window; a model that has learned from whole pictures sees each as
-one window. Windows of slides are taken side by side, and have the classes of
+A picture's score of a class is that of its strongest window, and of an anomaly model that looks at places the mean of
+the strongest away from the border; a model that has learned from whole pictures sees each as one window. Windows of
+slides are taken side by side, and have the classes of
 :func:`microscope_qc.ml.datasets.window_labels.window_labels`.
 """
 
@@ -20,6 +21,7 @@ from microscope_qc.ml.cards import ModelCard
 from microscope_qc.ml.datasets.records import NO_CLASS, AnnotatedImage, Dataset
 from microscope_qc.ml.datasets.window_labels import window_labels
 from microscope_qc.ml.evaluation.classification import ClassTally
+from microscope_qc.ml.evaluation.unusual_pictures import LARGEST_CELL_PX, away_from_border, picture_score
 from microscope_qc.ml.tiling import model_tile_shape, slide_scale, tile_size
 
 _HALF = 0.5
@@ -61,12 +63,29 @@ def tally_windows(scorer: Scorer, dataset: Dataset) -> Job[ClassTally]:
 def _picture_scores(scorer: Scorer, image: AnnotatedImage) -> np.ndarray:
     """Confidence of each class in a picture, (classes,)."""
     windows = scorer.card.windows
+    if scorer.card.anomaly is not None and windows is not None and windows.stride_px <= LARGEST_CELL_PX:
+        return _unusual(scorer, image, windows.stride_px)
     if windows is None or windows.input_px is None:
         strongest: np.ndarray = np.max([seen.heat.max(axis=(1, 2)) for seen in _heats(scorer, image)], axis=0)
         return strongest
     side = windows.window_px
     with image.opened() as mosaic:
         return scorer.scores(mosaic.read_scaled(Region(*image.area), (side, side)))[:, 0, 0]
+
+
+def _unusual(scorer: Scorer, image: AnnotatedImage, cell_px: int) -> np.ndarray:
+    """How unusual a picture is, (1,); each of its places counts once."""
+    y0, x0, y1, x1 = image.area
+    parts = []
+    for seen in _heats(scorer, image):
+        inside = []
+        for axis, (low, high) in enumerate(((y0, y1), (x0, x1))):
+            start = (seen.tile.y0, seen.tile.x0)[axis] - low
+            middles = start + (np.arange(seen.heat.shape[1 + axis]) + 0.5) * cell_px * seen.scale[axis]
+            new = middles >= seen.new_from[axis] - low
+            inside.append(new & away_from_border(middles / seen.scale[axis], (high - low) / seen.scale[axis]))
+        parts.append(seen.heat.max(axis=0)[np.ix_(*inside)].ravel())
+    return np.array([picture_score(np.concatenate(parts))])
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,8 +31,9 @@ class MemoryArchitecture(Architecture[MemorySettings]):
 
     name, task, title = "memory", "anomaly", "Memory of normal places (EfficientNet-Lite0)"
     settings = MemorySettings
-    for_pictures = MemorySettings(enlarged=2, per_picture=True)
-    """Settings for small pictures, which may lie under changing light."""
+    for_pictures = MemorySettings(enlarged=2, per_picture=True, around=1, numbers=176, known=0)
+    """Settings for small pictures, which may lie under changing light: on magnetic tiles all numbers of a place, and
+    how they vary together, tell more than its nearest neighbours in fewer of them."""
     defaults: Mapping[str, Any] = MappingProxyType(
         {"crop_px": _CROP_PX, "tile_px": 1024, "overlap_px": 192, "epochs": 1}
     )
