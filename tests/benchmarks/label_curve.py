@@ -1,7 +1,7 @@
 """How much is found from how many labels: on the drawn slide of the demo, and on real steel surfaces.
 
-``python -m tests.benchmarks.label_curve [--draws N] [--data NEU_DET_FOLDER] [--folder DIR]``. For each number of labels
-means over draws of them: any-class average precision at overlaps of 0.5 and of 0.3, recall among the first 300
+``python -m tests.benchmarks.label_curve [--draws N] [--counts N ...] [--only demo|steel] [--data NEU_DET_FOLDER]``. For
+each number of labels means over draws of them: any-class average precision at overlaps of 0.5 and of 0.3, recall among the first 300
 suggestions, and the share of right classes of what was found. Counted are defects that were not among the labels. Below
 stands what a detector that was trained beforehand finds: on the demo's slide the bundled one; and of how many labels
 the suggestions were as good. The steel slide is a mosaic of every fifth picture of each class of NEU-DET, see
@@ -93,6 +93,7 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=5)
     parser.add_argument("--data", type=Path, help="the NEU-DET folder; else MICROSCOPE_QC_DATA has it")
     parser.add_argument("--folder", type=Path, help="keeps the slides and their features")
+    parser.add_argument("--counts", type=int, nargs="+", help="numbers of labels")
     parser.add_argument("--only", choices=("demo", "steel"))
     args = parser.parse_args()
     use_threads()
@@ -101,7 +102,7 @@ def main() -> None:
         folder = args.folder or Path(name)
         if args.only != "steel":
             place = demo_place(folder)
-            reached = curve("The demo's drawn slide", place, COUNTS, args.draws)
+            reached = curve("The demo's drawn slide", place, args.counts or COUNTS, args.draws)
             precision, recall = bundled(place, folder)
             print(f"bundled detector: AP50 {precision:.3f}, reached with {needed(reached, 0, precision)};")
             print(f"its recall of the first {FIRST} {recall:.3f}, reached with {needed(reached, 1, recall)}")
@@ -109,7 +110,7 @@ def main() -> None:
         if args.only != "demo":
             if not (data / "IMAGES").is_dir():
                 parser.error("name the NEU-DET folder with --data, or its parent's parent with MICROSCOPE_QC_DATA")
-            curve("Steel surfaces (NEU-DET)", steel_place(folder, data), MORE_COUNTS, args.draws)
+            curve("Steel surfaces (NEU-DET)", steel_place(folder, data), args.counts or MORE_COUNTS, args.draws)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
-"""Which class a place is of: a linear classifier on how it looks, which knows a new class from its first example."""
+"""Which class a place is of: a linear classifier on how it looks, which knows a new class from its first example.
+
+No torch in here.
+"""
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
-import torch
-from torch import Tensor, nn
-from torch.nn import functional
 
 from microscope_qc.core.arrays import Floats, Ints
 
@@ -25,31 +27,26 @@ class LinearClasses:
     """
 
     def __init__(self, looks: Floats, labels: Ints) -> None:
-        self.labels, index = np.unique(labels, return_inverse=True)
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.linear_model import LogisticRegression
+
+        self.labels, index, counts = np.unique(labels, return_inverse=True, return_counts=True)
         self._mean, self._spread = looks.mean(axis=0), np.maximum(looks.std(axis=0), 0.1 * looks.std() + 1e-6)
-        values, target = self._scaled(looks), torch.from_numpy(index.astype(np.int64))
-        weight = 1.0 / torch.bincount(target).float()
-        self._linear = nn.Linear(looks.shape[1], len(self.labels))
-        for parameter in self._linear.parameters():
-            nn.init.zeros_(parameter)
+        self._fitted: LogisticRegression | None = None
         if len(self.labels) < 2:
             return
-        optimiser = torch.optim.LBFGS(self._linear.parameters(), max_iter=_MOST_STEPS, line_search_fn="strong_wolfe")
+        self._fitted = LogisticRegression(C=0.5 / _PENALTY, max_iter=_MOST_STEPS)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            self._fitted.fit(self._scaled(looks), index, sample_weight=1.0 / counts[index] / len(counts))
 
-        def loss() -> Tensor:
-            optimiser.zero_grad()
-            wrong = functional.cross_entropy(self._linear(values), target, weight=weight)
-            whole: Tensor = wrong + _PENALTY * self._linear.weight.square().sum()
-            whole.backward()
-            return whole
+    def _scaled(self, looks: Floats) -> Floats:
+        scaled: Floats = ((looks - self._mean) / self._spread).astype(np.float32)
+        return scaled
 
-        optimiser.step(loss)
-
-    def _scaled(self, looks: Floats) -> Tensor:
-        return torch.from_numpy(((looks - self._mean) / self._spread).astype(np.float32))
-
-    @torch.inference_mode()
     def shares(self, looks: Floats) -> Floats:
         """Probability of each of :attr:`labels`, (n, classes)."""
-        shares: Floats = self._linear(self._scaled(looks)).softmax(1).numpy()
+        if self._fitted is None or not len(looks):
+            return np.full((len(looks), len(self.labels)), 1.0 / len(self.labels))
+        shares: Floats = self._fitted.predict_proba(self._scaled(looks))
         return shares

@@ -4,18 +4,16 @@ The evidence is linear in the features of a cell, after they were turned and sca
 unit covariance: the labels say in which direction from everything else defects lie, the slide itself how everything
 else varies. With a strong penalty that is nearly Fisher's discriminant; a covariance of everything against a handful of
 examples is the way of Hariharan, Malik and Ramanan, "Discriminative Decorrelation for Clustering and Classification"
-(ECCV 2012).
+(ECCV 2012). No torch in here.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn import functional
 
 from microscope_qc.core.arrays import Flags, Floats, Ints
 from microscope_qc.core.errors import ModelError
@@ -86,7 +84,7 @@ def learn_with_left_out(lessons: Sequence[Lesson], *, seed: int = 0) -> Job[Head
     cells, rejected = _Cells.of_slides(parts, lessons), sum(len(lesson.rejected) for lesson in lessons)
     # of labels too, as of defects that nobody has labelled: otherwise those would be less unusual
     scaling = _Scaling.of(cells.features)
-    rows = torch.from_numpy(scaling.apply(cells.features))
+    rows = scaling.apply(cells.features)
     weights, bias = _discriminant(rows, cells.of, cells, rejected=rejected)
     around = _Around.of_lessons(lessons)
     held_out, left_out = np.full(count, np.nan), np.full((count, 4), np.nan)
@@ -97,16 +95,16 @@ def learn_with_left_out(lessons: Sequence[Lesson], *, seed: int = 0) -> Job[Head
         # as a defect that nobody has labelled
         of, unknown = np.where(mine, BACKGROUND, cells.of), replace(cells, near=cells.near & ~mine)
         without, shift = _discriminant(rows, of, unknown, rejected=rejected)
-        told = (rows[torch.from_numpy(mine)] @ without + shift).numpy()
+        told = rows[mine] @ without + shift
         for label in np.unique(cells.of[mine]):
             held_out[label] = told[cells.of[mine] == label].max()
-        for label, box in around.left_out(np.flatnonzero(folds == fold), without.numpy(), scaling, rng).items():
+        for label, box in around.left_out(np.flatnonzero(folds == fold), without, scaling, rng).items():
             left_out[label] = box
     yield Progress(steps - 1, steps, "steps", "learning")
-    evidence = (rows @ weights + bias).numpy()
+    evidence = rows @ weights + bias
     own, background = evidence[cells.of >= 0], evidence[cells.of == BACKGROUND]
     half, slope = _scale(held_out, own, background)
-    turned = scaling.turned_back(weights.numpy())
+    turned = scaling.turned_back(weights)
     head = SuggestionHead(
         turned, float(bias - scaling.mean @ turned), half, slope, max(float(background.std()), 1e-6),
         around.extents(np.ones(len(around.of), bool), scaling, rng),
@@ -193,7 +191,7 @@ class _Scaling:
         return turned
 
 
-def _discriminant(rows: Tensor, of: Ints, cells: _Cells, *, rejected: int) -> tuple[Tensor, Tensor]:
+def _discriminant(rows: Floats, of: Ints, cells: _Cells, *, rejected: int) -> tuple[Floats, float]:
     """Weights (432,) and bias of logistic regression; each label counts alike, and as much as all background.
 
     It is fitted twice: what looks more like a label than like the background, where nobody has looked, is not trained
@@ -208,27 +206,22 @@ def _discriminant(rows: Tensor, of: Ints, cells: _Cells, *, rejected: int) -> tu
     """
     weight = _weights(of, cells.complete, rejected)
     first = _regression(rows, of >= 0, weight)
-    evidence = (rows @ first[0] + first[1]).numpy()
+    evidence = rows @ first[0] + first[1]
     background, labels = evidence[of == BACKGROUND], evidence[of >= 0]
     limit = max((background.mean() + labels.mean()) / 2, np.quantile(background, 1 - _MOST_DOUBTED))
     doubted = (of == BACKGROUND) & ~cells.looked_at & (evidence > limit)
     return _regression(rows, of >= 0, np.where(doubted, 0.0, weight))
 
 
-def _regression(rows: Tensor, positive: Flags, weight: Floats) -> tuple[Tensor, Tensor]:
-    share, wanted = (torch.from_numpy(values.astype(np.float32)) for values in (weight, positive))
-    values = torch.zeros(rows.shape[1] + 1, requires_grad=True)
-    optimiser = torch.optim.LBFGS([values], max_iter=_STEPS, line_search_fn="strong_wolfe")
+def _regression(rows: Floats, positive: Flags, weight: Floats) -> tuple[Floats, float]:
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
 
-    def loss() -> Tensor:
-        optimiser.zero_grad()
-        wrong = functional.binary_cross_entropy_with_logits(rows @ values[:-1] + values[-1], wanted, reduction="none")
-        whole: Tensor = (wrong * share).sum() + _PENALTY * values[:-1].square().sum()
-        whole.backward()
-        return whole
-
-    optimiser.step(loss)
-    return values[:-1].detach(), values[-1].detach()
+    fitted = LogisticRegression(C=0.5 / _PENALTY, max_iter=_STEPS)
+    with warnings.catch_warnings():  # the last steps change nothing that is seen, and take longest
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        fitted.fit(rows, positive, sample_weight=weight)
+    return fitted.coef_[0].astype(np.float32), float(fitted.intercept_[0])
 
 
 def _weights(of: Ints, complete: Flags, rejected: int) -> Floats:
