@@ -1,11 +1,10 @@
 """How much is found from how many labels: on the drawn slide of the demo, and on real steel surfaces.
 
 ``python -m tests.benchmarks.label_curve [--draws N] [--counts N ...] [--only demo|steel] [--data NEU_DET_FOLDER]``. For
-each number of labels means over draws of them: any-class average precision at overlaps of 0.5 and of 0.3, recall among the first 300
-suggestions, and the share of right classes of what was found. Counted are defects that were not among the labels. Below
-stands what a detector that was trained beforehand finds: on the demo's slide the bundled one; and of how many labels
-the suggestions were as good. The steel slide is a mosaic of every fifth picture of each class of NEU-DET, see
-``real_steel``.
+each number of labels means over draws of them: any-class average precision at overlaps of 0.5 and of 0.3, recall among
+the first 300 suggestions, and the share of right classes of what was found. Counted are defects that were not among the
+labels. Below stands what the bundled detector finds on the demo's slide, and of how many labels suggestions are as
+good. The steel slide is a mosaic of every fifth picture of each class of NEU-DET, see ``real_steel``.
 """
 
 from __future__ import annotations
