@@ -20,7 +20,8 @@ FIRST, CHANGES = "tasks/first-steps", "reference/changes"
 
 DIALOGS = {
     "AlikeDialog": "tasks/judge", "BackupsDialog": "tasks/trouble", "ClassManager": "panels/classes",
-    "ColumnsDialog": "tasks/edx", "DeleteClassDialog": "panels/classes", "EdxDialog": "tasks/edx",
+    "ColumnsDialog": "tasks/edx", "DeleteClassDialog": "panels/classes", "DriftDialog": "panels/sem",
+    "EdxDialog": "tasks/edx",
     "EvidenceDialog": "panels/card", "ExamplePicker": "panels/classes", "ExportDialog": "tasks/exchange",
     "GoToDialog": "workspaces/annotate", "ImportDialog": "tasks/exchange", "KeyDialog": "tasks/judge",
     "MergeDialog": "panels/classes", "NewFieldDialog": "tasks/open-slides", "PicturesDialog": "tasks/stage",

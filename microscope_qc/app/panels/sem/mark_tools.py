@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtGui import QGuiApplication
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QTableView, QWidget
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QTableView, QVBoxLayout, QWidget
 
+from microscope_qc.app.panels.sem.drift_dialog import DriftDialog
 from microscope_qc.app.panels.sem.pictures_dialog import PicturesDialog
 from microscope_qc.app.widgets.gating import allow
 from microscope_qc.core.errors import MicroscopeQCError
@@ -37,9 +38,17 @@ class MarkTools(QWidget):
         self.paste.setToolTip("Stage positions from the clipboard: a line for each mark, from the selected one on")
         self.pictures = QPushButton("SEM pictures…")
         self.pictures.setToolTip("Pictures of the marks (Zeiss, FEI) say where they were taken; or drop them here")
+        self.drift = QPushButton("Drift…")
+        self.drift.setToolTip("Marks that are visited again tell how the stage has moved since the alignment")
         self.asked: PicturesDialog | None = None
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
+        self.drifting: DriftDialog | None = None
+        column, row, second = QVBoxLayout(self), QHBoxLayout(), QHBoxLayout()
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addLayout(row)
+        column.addLayout(second)
+        second.addWidget(self.drift)
+        second.addStretch(1)
+        self.drift.clicked.connect(self._on_drift_clicked)
         for button, act in (
             (self.snap, self._on_snap_clicked),
             (self.paste, self._on_paste_clicked),
@@ -53,6 +62,27 @@ class MarkTools(QWidget):
         """Say what can be done."""
         none = "" if self._model.marks else "Place a mark first."
         allow(self._session, self.snap, self.paste, self.pictures, unless=none)
+        allow(self._session, self.drift, unless="" if self._alignment else "Align the slide first.")
+
+    @property
+    def _alignment(self) -> str:
+        """Name of the newest alignment of the slide, "" without one."""
+        project, slide = self._session.project, self._session.slide
+        if project is None or slide is None:
+            return ""
+        return next((known.name for known in reversed(project.registrations) if known.slide_id == slide.id), "")
+
+    def _on_drift_clicked(self) -> None:
+        project, slide, name = self._session.project, self._session.slide, self._alignment
+        if project is None or slide is None or not name:
+            return
+        try:
+            self.drifting = DriftDialog(project, slide.id, name, self)
+        except MicroscopeQCError as error:
+            self._session.notice.emit(str(error))
+            return
+        self.drifting.finished.connect(self.drifting.deleteLater)
+        self.drifting.open()
 
     def _on_snap_clicked(self) -> None:
         from microscope_qc.workflows.stage.marks import exact_place, move_to
