@@ -6,13 +6,19 @@ import argparse
 import re
 
 import pytest
+import yaml
 from command_table import nested, parser_of
 
-from microscope_qc import cli
+from microscope_qc import __version__, cli
+from microscope_qc.analysis.registry import STATISTICS
+from microscope_qc.core.box_rows import REJECT_REASONS
 from microscope_qc.core.defect_class import CLASS_SETS
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.manual import ACTION, INDEX, Manual, anchor_of, manual, picture_of
 from microscope_qc.core.query_words import FIELD_WORDS
+from microscope_qc.core.resources import resource
+from microscope_qc.exchange.registry import FORMATS
+from microscope_qc.workflows.results.plots import PLOTS
 
 PAGES = manual().pages
 
@@ -98,6 +104,35 @@ def test_classes_and_fields_are_those_of_the_program():
     ]
     named = {name for row in cells("reference/search") for name in row[0].replace(",", " ").split()}
     assert FIELD_WORDS.keys() <= named
+
+
+def test_what_is_installed_is_explained():
+    assert {kind.title for kind in PLOTS.values()} == {row[0] for row in cells("workspaces/statistics")} - {
+        "Plot",
+        "---",
+    }
+    numbers = " ".join(PAGES["reference/numbers"].markdown.split())
+    own = [one for name, one in STATISTICS.items() if not STATISTICS.package_of(name)]
+    assert [one.title for one in own if one.title not in numbers] == []
+    formats = PAGES["tasks/exchange"].markdown
+    assert [
+        one.title for name, one in FORMATS.items() if not FORMATS.package_of(name) and known_as(one) not in formats
+    ] == []
+    reasons = {row[1]: row[0] for row in cells("tasks/judge") if len(row) == 3 and row[1] != "Reason"}
+    assert {reason: letter.upper() for letter, reason in REJECT_REASONS.items()} == {
+        reason: letter for reason, letter in reasons.items() if "---" not in reason
+    }
+
+
+def known_as(one) -> str:
+    """Title of a format without what follows in brackets, and without a version."""
+    return re.sub(r" (?:\(.*\)|[\d.]+|table)$", "", one.title)
+
+
+def test_the_citation_is_of_this_version():
+    told = yaml.safe_load(resource("CITATION.cff").read_text(encoding="utf-8"))
+    assert told["version"] == __version__
+    assert {"cff-version", "message", "title", "authors", "license"} <= told.keys()
 
 
 def test_what_the_title_says_comes_before_what_a_text_mentions():
