@@ -84,6 +84,20 @@ def test_the_card_says_what_it_learned_from(model: Path) -> None:
     assert about["measured_places"] == 16 * 16 and card.anomaly is not None
 
 
+def test_a_slide_unlike_what_it_learned_from_is_said_before_its_results(model: Path, tmp_path: Path) -> None:
+    usual = waves(50, height=256, width=256)
+    for name, picture in (("usual", usual), ("dark", usual // 3), ("steep", np.where(usual > 127, 255, 0))):
+        cv2.imwrite(str(tmp_path / f"{name}.png"), picture.astype(np.uint8))
+        folder = run_folder(tmp_path / name, model, tmp_path / f"{name}.png", 256, tile_px=256, overlap_px=128)
+        notes = json.loads((folder / "status.json").read_text(encoding="utf-8"))["notes"]
+        said = [note for note in notes if "unlike what" in note]
+        assert len(said) == (0 if name == "usual" else 1), (name, notes)
+        if name == "dark":
+            assert "it is darker" in said[0]
+        if name == "steep":
+            assert "higher in contrast" in said[0] and "its texture is" in said[0]
+
+
 def test_defects_among_the_pictures_it_learns_from_do_not_become_normal(tmp_path: Path) -> None:
     folder = pictures(tmp_path / "set")
     cv2.imwrite(str(folder / "train" / "good" / "0.png"), waves(0, height=192, width=192, spots=((90, 90),)))

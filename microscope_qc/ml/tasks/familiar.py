@@ -26,6 +26,7 @@ FACTOR = 2.0
 LEAST_MARGIN = 12.0
 _SIDE_PX, _STRIDE_PX = 256, 64
 _LEAST_SPREAD = 1e-3
+_LEAST_PICTURES = 3
 
 ReadTile = Callable[[int], np.ndarray]
 
@@ -39,7 +40,8 @@ def describe_data(network: nn.Module, card: ModelCard, dataset: Dataset, *, seed
     """What the tiles of a data set look like to a network; None for a data set without pictures."""
     rng = np.random.default_rng([seed, 41])
     pictures: list[np.ndarray] = []
-    for number in rng.choice(len(dataset.images), TILES) if dataset.images else ():
+    chosen = rng.choice(len(dataset.images), TILES) if dataset.images else np.zeros(0, np.int64)
+    for number in chosen:
         image = dataset.images[int(number)]
         yield Progress(len(pictures), TILES, "tiles", image.path.name)
         with image.opened() as mosaic:
@@ -54,7 +56,7 @@ def describe_data(network: nn.Module, card: ModelCard, dataset: Dataset, *, seed
     grey = _grey(pictures)
     features = _features(network, card, pictures)
     mean, spread = features.mean(0), np.maximum(features.std(0), _LEAST_SPREAD)
-    usual = np.quantile(_distances(features, mean, spread), 0.95) if features.size else 0.0
+    usual = np.quantile(_from_the_others(features, chosen), 0.95) if features.size else 0.0
     return Familiar(
         brightness=_ends(grey[:, 0]), contrast=_ends(grey[:, 1]), mean=np.round(mean, 5).tolist(),
         spread=np.round(spread, 5).tolist(), usual=round(float(usual), 4),
@@ -115,6 +117,20 @@ def _ends(values: np.ndarray) -> tuple[float, float]:
 def _distances(features: np.ndarray, mean: np.ndarray, spread: np.ndarray) -> np.ndarray:
     """Root mean square distance of each tile, in spreads."""
     away: np.ndarray = np.sqrt((((features - mean) / spread) ** 2).mean(-1))
+    return away
+
+
+def _from_the_others(features: np.ndarray, pictures: np.ndarray) -> np.ndarray:
+    """Distance of each tile from those of all other pictures, or from the other tiles where there are few pictures.
+
+    Of few pictures, each is nearer to a mean and spread to which it belongs than any new one can be.
+    """
+    groups = pictures if len(np.unique(pictures)) >= _LEAST_PICTURES else np.arange(len(features))
+    away = np.zeros(len(features))
+    for group in np.unique(groups):
+        own = groups == group
+        others = features[~own]
+        away[own] = _distances(features[own], others.mean(0), np.maximum(others.std(0), _LEAST_SPREAD))
     return away
 
 
