@@ -102,6 +102,9 @@ def test_a_picture_shows_its_part_of_the_slide_also_beyond_its_border() -> None:
     assert crops.pixels[0, SIDE_PX // 2, SIDE_PX // 2, :2].tolist() == pytest.approx([60, 120], abs=2)
     assert crops.pixels[1, 0, -1].tolist() == pytest.approx(pixels[0, -1].tolist(), abs=1)
     assert crops.frames[2, 0] < 0 and crops.frames[2, 3] > 400
+    mosaic = ToyMosaic(np.zeros((1200, 1300, 3), np.uint8))
+    read_crops(mosaic, np.tile([[480.0, 480, 540, 540]], (9, 1)))
+    assert len(set(mosaic.reads)) == len(mosaic.reads) == 4, "nothing is decoded twice"
 
 
 def test_places_have_fitted_boxes_the_surest_first_and_each_once(

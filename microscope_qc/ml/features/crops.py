@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from microscope_qc.core.arrays import Flags, Floats
 from microscope_qc.core.errors import MicroscopeQCError
 from microscope_qc.core.geometry import Region
+from microscope_qc.slides.piece_cache import PieceCache
 
 if TYPE_CHECKING:
     from microscope_qc.slides.base import Mosaic
@@ -21,6 +23,7 @@ _AROUND = 2.5
 """Height and width of the part of the slide, in those of the box."""
 _FLATTEST = 0.5
 """A box counts as at least so wide as it is high, as a share, and the other way round: the first ones are rough."""
+_PIECE_PX, _CACHE_BYTES = 512, 96 << 20
 _NEAR_PX = 4096
 """They are read in squares of the slide of this size, one after the other: what is decoded once serves them all."""
 
@@ -61,9 +64,10 @@ def read_crops(mosaic: Mosaic, boxes: Floats) -> Crops:
     """Pictures around boxes (n, 4), in full-resolution pixels; beyond the slide its border is repeated."""
     pixels = np.zeros((len(boxes), SIDE_PX, SIDE_PX, 3), np.uint8)
     frames, there = np.array(_around(boxes)), np.zeros(len(boxes), bool)
+    pieces = PieceCache(_CACHE_BYTES)
     for row in reading_order(boxes):
         try:
-            pixels[row], frames[row] = _read(mosaic, frames[row])
+            pixels[row], frames[row] = _read(mosaic, frames[row], pieces)
         except (MicroscopeQCError, OSError, ValueError):
             continue
         there[row] = True
@@ -77,7 +81,7 @@ def _around(boxes: Floats) -> Floats:
     return around
 
 
-def _read(mosaic: Mosaic, frame: Floats) -> tuple[np.ndarray, list[float]]:
+def _read(mosaic: Mosaic, frame: Floats, pieces: PieceCache) -> tuple[np.ndarray, list[float]]:
     """A part of the slide, and where its whole pixels lie."""
     import cv2
 
@@ -88,7 +92,10 @@ def _read(mosaic: Mosaic, frame: Floats) -> tuple[np.ndarray, list[float]]:
         math.ceil(frame[2] / down_y), math.ceil(frame[3] / down_x),
     )  # fmt: skip
     inside = wanted.clip(mosaic.levels[level].shape)
-    part = mosaic.read_rgb8(inside, level=level)
+    try:
+        part = _from_pieces(mosaic, inside, level, pieces)
+    except (MicroscopeQCError, OSError, ValueError):
+        part = mosaic.read_rgb8(inside, level=level)  # the damaged part of a piece may be outside of it
     if inside != wanted:
         above, left = inside.y0 - wanted.y0, inside.x0 - wanted.x0
         below, right = wanted.y1 - inside.y1, wanted.x1 - inside.x1
@@ -96,3 +103,22 @@ def _read(mosaic: Mosaic, frame: Floats) -> tuple[np.ndarray, list[float]]:
     how = cv2.INTER_AREA if min(part.shape[:2]) > SIDE_PX else cv2.INTER_LINEAR
     small = cv2.resize(part, (SIDE_PX, SIDE_PX), interpolation=how)
     return small, [wanted.y0 * down_y, wanted.x0 * down_x, wanted.y1 * down_y, wanted.x1 * down_x]
+
+
+def _from_pieces(mosaic: Mosaic, inside: Region, level: int, pieces: PieceCache) -> np.ndarray:
+    """Pixels of a level from pieces that are decoded once: a reader may decode whole tiles of a file at each read."""
+    pixels = np.empty((*inside.shape, 3), np.uint8)
+    for top in range(inside.y0 // _PIECE_PX * _PIECE_PX, inside.y1, _PIECE_PX):
+        for left in range(inside.x0 // _PIECE_PX * _PIECE_PX, inside.x1, _PIECE_PX):
+            whole = Region(top, left, top + _PIECE_PX, left + _PIECE_PX).clip(mosaic.levels[level].shape)
+            piece = pieces.get((level, top, left), partial(mosaic.read_rgb8, whole, level=level))
+            y0, x0, y1, x1 = (
+                max(top, inside.y0),
+                max(left, inside.x0),
+                min(whole.y1, inside.y1),
+                min(whole.x1, inside.x1),
+            )
+            pixels[y0 - inside.y0 : y1 - inside.y0, x0 - inside.x0 : x1 - inside.x0] = piece[
+                y0 - top : y1 - top, x0 - left : x1 - left
+            ]
+    return pixels
