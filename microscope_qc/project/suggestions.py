@@ -17,11 +17,13 @@ import numpy as np
 
 from microscope_qc.core.arrays import Floats, Ints
 from microscope_qc.core.files import atomic_write
-from microscope_qc.project.records import SlideRecord
+from microscope_qc.project.records import RunRecord, SlideRecord
 
 FOLDER = "suggestions"
 HOW_GOOD_NAME = "how_good.json"
 FORETOLD_NAME = "foretold.json"
+KEPT_NAME = "Learned from labels"
+"""With this begins the name of the model of a detection that was made of suggestions."""
 _LARGEST_BYTES = 16 << 20
 
 
@@ -58,6 +60,14 @@ class SuggestionSet:
     def none(cls) -> SuggestionSet:
         """Nothing is suggested."""
         return cls(np.zeros((0, 4)), np.zeros(0), np.zeros(0, np.int64), np.zeros(0))
+
+    def with_more(self, more: SuggestionSet) -> SuggestionSet:
+        """These, then others; round, time and labels are those of these."""
+        return SuggestionSet(
+            np.concatenate([self.boxes, more.boxes]), np.concatenate([self.scores, more.scores]),
+            np.concatenate([self.class_ids, more.class_ids]), np.concatenate([self.class_shares, more.class_shares]),
+            self.round, self.made, self.labels,
+        )  # fmt: skip
 
     def only(self, keep: np.ndarray) -> SuggestionSet:
         """Some of them, by a mask or by indices."""
@@ -122,6 +132,11 @@ def drop_suggestions(project: Path, slide_id: int) -> None:
     """Suggest nothing on a slide any more."""
     with contextlib.suppress(OSError):
         _path(project, slide_id).unlink(missing_ok=True)
+
+
+def is_half_kept(run: RunRecord) -> bool:
+    """Whether suggestions were being kept as this detection and the program was killed: no model could finish it."""
+    return run.state != "finished" and run.plan.model_name.startswith(KEPT_NAME)
 
 
 def write_how_good(project: Path, sentences: Sequence[str], *, made: str) -> None:

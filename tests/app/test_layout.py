@@ -13,6 +13,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QHeaderView, QSplitter, QWidget
 
 from microscope_qc.app.base.settings import AppSettings, load_settings
+from microscope_qc.app.shell import pages
 from microscope_qc.project import Project
 
 if TYPE_CHECKING:
@@ -109,6 +110,32 @@ def test_the_next_start_finds_everything_as_it_was_left(start: Callable[[], Main
     qtbot.waitUntil(lambda: window.docks["slides"].width() == pytest.approx(236, abs=2))
     assert window.docks["classes"].isVisible()
     assert window.settings.column_widths == {} and window.settings.splitters == {}
+
+
+def test_what_a_page_needs_is_imported_in_another_thread_and_only_made_if_it_is_still_wanted(
+    window: MainWindow, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown, made, asked, may_end = window.pages, list[str](), list[threading.Thread](), threading.Event()
+
+    def slow_import(_name: str) -> None:
+        asked.append(threading.current_thread())
+        assert may_end.wait(60)
+
+    monkeypatch.setattr(pages, "import_module", slow_import)
+    monkeypatch.setitem(pages.BY_PARTS, "statistics", "a_module.that_nobody_has_imported")
+    monkeypatch.setattr(shown, "_made_by_parts", {})
+    monkeypatch.setattr(shown._make_soon, "_work", lambda: made.append(shown._workspace))
+    shown.show_for("statistics")
+    qtbot.waitUntil(lambda: bool(asked))
+    assert asked[0] is not threading.main_thread() and shown.currentWidget() is shown._coming
+    shown.show_for("annotate")
+    may_end.set()
+    qtbot.waitUntil(lambda: not window.jobs._calls)
+    qtbot.wait(50)
+    assert not made and shown.currentWidget() is window.canvas
+    shown.show_for("statistics")
+    qtbot.waitUntil(lambda: made == ["statistics"])
+    shown.show_for("annotate")
 
 
 def test_panels_behind_others_are_not_made_for_an_arrangement(start: Callable[[], MainWindow], qtbot: QtBot) -> None:

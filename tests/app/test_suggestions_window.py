@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from qtpy.QtCore import QPoint, Qt
+from qtpy.QtCore import QPoint, QPointF, Qt
+from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
 from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.jobs import Job, Progress
+from microscope_qc.project import Project
 from microscope_qc.project.suggestions import SuggestionSet, write_how_good, write_suggestions
+from microscope_qc.workflows.kept_child import HOLD_OFF_S
 from microscope_qc.workflows.suggestions.following import EmbeddingFailed, WorkerLost
 
 if TYPE_CHECKING:
@@ -237,8 +243,7 @@ def test_keys_make_findings_of_suggestions_and_undo_takes_them_back(
     for left in (1, 2, 3):
         session.undoing.undo()
         qtbot.waitUntil(lambda left=left: len(suggested) == left)
-    qtbot.keyClick(native, Qt.Key.Key_K)
-    assert suggested.current == 0
+    assert suggested.current == 0, "what was judged first was taken back last"
     qtbot.keyClick(native, Qt.Key.Key_Right)
     assert suggested.current == 2
     click_on(window, 330, 140, qtbot)
@@ -247,6 +252,77 @@ def test_keys_make_findings_of_suggestions_and_undo_takes_them_back(
     assert len(session.selection) == 0 and suggested.current == 0
     qtbot.keyClick(native, Qt.Key.Key_Escape)
     assert suggested.current is None
+
+
+def test_what_was_judged_by_mistake_is_looked_at_again_after_an_undo_whatever_was_learned_since(
+    window: MainWindow, suggested: Any, qtbot: Any
+) -> None:
+    session, project = window.session, window.session.project
+    suggested.select(0)
+    suggested.judge_current(accepted=True)
+    assert suggested.current == 2
+    session.undoing.undo()
+    assert (suggested.current, len(suggested)) == (0, 3), "the next key is for the same one"
+    suggested.judge_current(accepted=False)
+    write_suggestions(project.path, session.slide, suggested.found.only(np.array([1])))
+    window.learning.look()
+    qtbot.waitUntil(lambda: len(suggested) == 1)
+    session.undoing.undo()
+    assert len(suggested) == 2 and suggested.box(suggested.current) == tuple(BOXES[0])
+    assert session.table.rows["state"].max() == ReviewState.UNREVIEWED
+    window.learning._read()
+    qtbot.waitUntil(lambda: not window.learning._reader.busy("read"))
+    assert len(suggested) == 2 and suggested.box(suggested.current) == tuple(BOXES[0])
+    session.undoing.redo()
+    assert len(suggested) == 1 and suggested.current is None
+    session.judging.relabel(session.table.ids[-1:], session.classes[2].id)
+    session.undoing.undo()
+    assert len(suggested) == 1, "only the judgement itself takes it away"
+
+
+def test_what_overlaps_goes_with_it_and_those_before_are_next_at_the_end(
+    window: MainWindow, suggested: Any, qtbot: Any
+) -> None:
+    found, said = suggested.found, list[str]()
+    over = replace(found, boxes=np.concatenate([BOXES[:2], BOXES[:1] + [0.0, 8, 0, 8], BOXES[2:3]]))
+    window.session.notice.connect(said.append)
+    suggested.show(over, np.arange(4))
+    assert suggested.places.tolist() == [0, 3, 2, 1]
+    suggested.select(3)
+    suggested.judge_current(accepted=True)
+    suggested.select(2)
+    suggested.judge_current(accepted=True)
+    assert suggested.places.tolist() == [1] and suggested.current == 1
+    suggested.show(over, np.array([0, 1]))
+    suggested.judge_current(accepted=False)
+    assert (
+        suggested.current == 0
+        and said[-1] == "That was the last suggestion in this order: on with the first of 1 before it."
+    )
+
+
+def test_reading_waits_while_the_user_moves_the_slide(window: MainWindow, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[float] = []
+
+    class Reading:
+        running = busy = True
+
+        def hold_off(self, seconds: float) -> None:
+            told.append(seconds)
+
+    kept = window.jobs.detector
+    monkeypatch.setattr(kept, "_child", Reading())
+    monkeypatch.setattr(kept, "_yielding", True)
+    native = window.canvas.picture.native
+    QTest.mousePress(native, Qt.MouseButton.MiddleButton, pos=QPoint(200, 200))
+    assert not told
+    QTest.mouseMove(native, QPoint(240, 220))
+    QTest.mouseRelease(native, Qt.MouseButton.MiddleButton, pos=QPoint(240, 220))
+    assert len(told) == 1
+    kept._told_at -= HOLD_OFF_S
+    window.canvas.zoom_at(1.2, QPointF(200, 200))
+    window.canvas.zoom_at(1.2, QPointF(200, 200))
+    assert told == [HOLD_OFF_S] * 2, "once in a while is enough"
 
 
 def test_a_new_round_keeps_the_one_that_is_looked_at(window: MainWindow, suggested: Any, qtbot: Any) -> None:
@@ -276,6 +352,46 @@ def test_all_of_them_are_kept_as_a_detection(window: MainWindow, suggested: Any,
     qtbot.waitUntil(lambda: len(suggested) == 3)
 
 
+def test_what_was_half_kept_when_the_program_was_killed_is_kept_at_the_next_start(
+    window: MainWindow, suggested: Any, qtbot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from microscope_qc.workflows.suggestions import keeping
+
+    monkeypatch.setattr(keeping, "PIECE", 1)
+    session, ignore = window.session, shutil.ignore_patterns("owner.*")
+    job = keeping.keep(session.project, session.slide, suggested.to_judge())
+    killed = []
+    for count in (9, 10):
+        while len(session.table) < count:
+            next(job)
+        killed.append(shutil.copytree(session.project.path, tmp_path / f"K{count}.mqc", ignore=ignore))
+    job.close()
+    assert len(session.project.runs) == 0, "what is stopped is not kept"
+    for path in killed:
+        with Project.open(path, write=False) as left:
+            assert [run.state for run in left.runs] == ["running"]
+        session.set_project(Project.open(path))
+        assert window.learning.keeping
+        qtbot.waitUntil(lambda: not window.learning.keeping)
+        assert [run.state for run in session.project.runs] == ["finished"]
+        assert session.project.history.undo_title == "Import 8 boxes"
+        places = session.project.boxes.table(1).rows[["y0", "x0"]].tolist()
+        assert len(set(places)) == len(places) == 11, "all are there, and nothing is there twice"
+
+
+def test_a_second_click_while_they_are_being_kept_does_nothing(window: MainWindow, suggested: Any, qtbot: Any) -> None:
+    session, action = window.session, window.book.actions["suggest.keep"]
+    action.trigger()
+    assert len(window.jobs.running) == 1
+    window.book.trigger("suggest.keep")
+    assert len(window.jobs.running) == 1 and "being kept" in window.toast.text
+    path = session.project.path
+    session.set_project(None)
+    assert not window.jobs.running, "what was asked for is done before the project is closed"
+    with Project.open(path, write=False) as left:
+        assert [(run.state, run.found) for run in left.runs] == [("finished", 3)]
+
+
 def test_the_review_page_shows_them_in_place_of_the_findings(window: MainWindow, suggested: Any, qtbot: Any) -> None:
     window.workspaces.use("review")
     try:
@@ -297,8 +413,6 @@ def test_the_review_page_shows_them_in_place_of_the_findings(window: MainWindow,
 
 
 def test_a_project_is_learned_from_again_when_it_is_opened(window: MainWindow, suggested: Any, qtbot: Any) -> None:
-    from microscope_qc.project import Project
-
     session = window.session
     path = session.project.path
     session.set_project(None)

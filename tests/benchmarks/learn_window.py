@@ -1,8 +1,9 @@
-"""The window while a model is trained: ``python -m tests.benchmarks.learn_window [--minutes N]``.
+"""The window while a model is trained: ``python -m tests.benchmarks.learn_window [--minutes N] [--pages] [--early]``.
 
 The real window on a project with drawn defects, and the default training in its worker, as long as ``--minutes`` says.
-The Learn page is pressed as a user presses it: train, pause, continue, stop and keep the best, use the model. Every
-round of Qt's event loop is timed. For each part are printed
+The pages Statistics and Learn are opened for the first time; then the Learn page is pressed as a user presses it:
+train, pause, continue, stop and keep the best, use the model (``--pages`` ends before). With ``--early`` the pages are
+opened before the window has imported what they need. Every round of Qt's event loop is timed. For each part are printed
 
 - used: the processor time of the window's thread in its longest round, and in 99 % of them, which hardly depends on
   what else the machine does: it has to stay below the limit,
@@ -93,8 +94,8 @@ class Rounds:
         return kept
 
 
-def run(folder: Path, minutes: float) -> bool:
-    """The story; whether all of it keeps the limit."""
+def run(folder: Path, minutes: float, *, pages: bool, early: bool = False) -> bool:
+    """The story, or only the opening of the pages; whether all of it keeps the limit."""
     for name in ("CONFIG_DIR", "CACHE"):
         os.environ[f"MICROSCOPE_QC_{name}"] = str(folder / name.lower())
     from qtpy.QtCore import Qt
@@ -102,6 +103,7 @@ def run(folder: Path, minutes: float) -> bool:
     from qtpy.QtWidgets import QApplication
 
     app = QApplication([])
+    from microscope_qc.app.shell.ahead import ModulesAhead
     from microscope_qc.app.shell.main_window import MainWindow
     from tests.e2e.window_driver import User
     from tests.learning_toys import judged_project
@@ -114,8 +116,11 @@ def run(folder: Path, minutes: float) -> bool:
     window.navigator.open_paths([judged_project(folder)])
     user.wait_until(lambda: user.session.mosaic is not None, "the slide")
     user.session.scope.set_kind("all")
-    rounds = Rounds(app)
-    rounds.rest(REST_S)
+    rounds, ahead = Rounds(app), window.findChild(ModulesAhead)
+    assert ahead is not None
+    if not early:
+        rounds.rest(REST_S)
+    rounds.until(lambda: early or not ahead.waits and not window.jobs._calls, "what is imported before")
     buttons = window.workspaces.buttons.buttons
 
     def click(button: QWidget) -> None:
@@ -125,10 +130,19 @@ def run(folder: Path, minutes: float) -> bool:
     def open_page() -> None:
         click(buttons["learn"])
         rounds.until(lambda: window.pages.learn is not None and window.pages.learn.supply.supply.truths, "the page")
+        rounds.rest(REST_S)
 
-    kept = [rounds.part("open the Learn page", open_page)]
+    def open_statistics() -> None:
+        click(buttons["statistics"])
+        rounds.until(lambda: window.pages.statistics is not None and window.pages.statistics.numbers, "the numbers")
+        rounds.rest(REST_S)
+
+    kept = [rounds.part("open Statistics", open_statistics), rounds.part("open the Learn page", open_page)]
     page = window.pages.learn
     assert page is not None
+    if pages:
+        window.close()
+        return all(kept)
     page.settings.minutes.setValue(max(1, round(minutes)))
 
     def train() -> None:
@@ -166,12 +180,14 @@ def main() -> None:
     """Run everything."""
     parser = argparse.ArgumentParser(prog="learn_window", description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--minutes", type=float, default=3.0)
+    parser.add_argument("--pages", action="store_true", help="only open the pages")
+    parser.add_argument("--early", action="store_true", help="as soon as the slide is there, before the imports")
     wanted = parser.parse_args()
     with_a_screen("tests.benchmarks.learn_window")
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     folder = Path(tempfile.mkdtemp(prefix="learn-window-"))
     try:
-        kept = run(folder, wanted.minutes)
+        kept = run(folder, wanted.minutes, pages=wanted.pages, early=wanted.early)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     print(f"limit {LIMIT_MS:.0f} ms{'' if kept else ', not kept by all'}")

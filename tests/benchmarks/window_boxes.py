@@ -36,7 +36,7 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -132,11 +132,11 @@ class Bench:
 
     # -- what is on screen -------------------------------------------------------------------------------------------
 
-    def spread(self) -> None:
-        """Every panel in a window of its own."""
+    def spread(self, panels: Mapping[str, tuple[int, int]] = PANELS) -> None:
+        """Every panel in a window of its own, of the size given."""
         for dock in self.window.docks.values():
             dock.hide()
-        for number, (name, size) in enumerate(PANELS.items()):
+        for number, (name, size) in enumerate(panels.items()):
             self.window.navigator.show_panel(name)
             dock = self.window.docks[name]
             dock.setFloating(True)

@@ -15,16 +15,18 @@ from microscope_qc.core.errors import InputError, ModelError
 from microscope_qc.core.jobs import run_job
 from microscope_qc.core.matching import match_by_overlap
 from microscope_qc.project import Project
+from microscope_qc.project.runs.journal import write_status
 from microscope_qc.project.suggestions import SuggestionSet, read_how_good, read_suggestions, write_suggestions
 from microscope_qc.workflows.exchange.export import export_boxes
 from microscope_qc.workflows.results.statistics import project_statistics
+from microscope_qc.workflows.suggestions import keeping
 from microscope_qc.workflows.suggestions.alike import alike_in, find_alike, same_for
 from microscope_qc.workflows.suggestions.asked import suggest_as_asked
 from microscope_qc.workflows.suggestions.checking import HowGood, Recovered, check_project
 from microscope_qc.workflows.suggestions.embedding import embed_project
 from microscope_qc.workflows.suggestions.foretold import Foretold, foretold_by_rounds, replace_suggestions
 from microscope_qc.workflows.suggestions.judging import accept, open_suggestions, reject
-from microscope_qc.workflows.suggestions.keeping import keep, keep_as_detection
+from microscope_qc.workflows.suggestions.keeping import finish_half_kept, keep, keep_as_detection
 from microscope_qc.workflows.suggestions.labels import digest_of, known_slides
 from microscope_qc.workflows.suggestions.round import suggest
 from microscope_qc.workflows.suggestions.similar import looks_of_findings
@@ -242,7 +244,10 @@ def test_findings_that_look_alike(project: Project, drawn: Discs) -> None:
     assert [one.alike for one in alike] == sorted((one.alike for one in alike), reverse=True)
 
 
-def test_what_was_kept_by_halves_is_replaced(project: Project) -> None:
+def test_what_was_kept_by_halves_is_kept_wholly_and_what_was_only_begun_is_not(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeping, "PIECE", 1)
     slide = project.slides[0]
     found = two(project)
     write_suggestions(project.path, slide, found)
@@ -257,11 +262,18 @@ def test_what_was_kept_by_halves_is_replaced(project: Project) -> None:
     while not next(killed).done:
         pass
     run = next(iter(project.runs))
-    assert run.state == "running"
+    assert (run.state, run.found) == ("running", 1)
     kept = keep_as_detection(project, slide.id)
-    assert [one.id for one in project.runs] == [kept.id] and (kept.state, kept.found) == ("finished", 2)
+    assert [one.id for one in project.runs] == [kept.id] == [run.id] and (kept.state, kept.found) == ("finished", 2)
+    assert len(project.boxes.rows(slide.id)) == before + 2
+    killed.close()
+
+    begun = keep(project, slide, found)
+    next(begun)
+    write_status(next(iter(project.runs)).folder, {"state": "running"})
+    assert run_job(finish_half_kept(project)) == [] and list(project.runs) == []
     with pytest.raises(InputError, match="no run"):
-        killed.close()
+        begun.close()
 
 
 def test_how_the_last_judged_did_is_said_as_it_is_now(project: Project) -> None:

@@ -201,6 +201,12 @@ class JobRunner(QObject):
         slices.start()
         return handle
 
+    def finish_now(self, handle: JobHandle) -> None:
+        """Do all that is left of a job that runs in slices: the project that it writes to is about to be closed."""
+        slices = self._slices.get(handle)
+        if slices is not None:
+            slices.finish_now()
+
     def call(
         self,
         function: Callable[[], T],
@@ -348,6 +354,11 @@ class _Slices(QObject):
         """Close the generator, so that its ``finally`` blocks run now."""
         self._timer.stop()
         self._job.close()
+
+    def finish_now(self) -> None:
+        """Go on to the end without a pause."""
+        while self._timer.isActive():
+            self._on_timeout()
 
     def _on_timeout(self) -> None:
         until = time.monotonic() + SLICE_S

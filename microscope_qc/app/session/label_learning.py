@@ -10,12 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, QTimer, Signal
 
+from microscope_qc.app.base.jobs import JobState
 from microscope_qc.app.base.newest import NewestWork
 from microscope_qc.app.base.signals import link
 from microscope_qc.core.arrays import Ints
 from microscope_qc.core.errors import MicroscopeQCError
 from microscope_qc.core.jobs import Job, Progress, retold
-from microscope_qc.project.suggestions import SuggestionSet, read_how_good, read_suggestions, suggestions_stamp
+from microscope_qc.project.suggestions import (
+    SuggestionSet,
+    is_half_kept,
+    read_how_good,
+    read_suggestions,
+    suggestions_stamp,
+)
 from microscope_qc.workflows.suggestions.following import WorkerLost, follow_embedding, follow_round
 from microscope_qc.workflows.suggestions.judging import free_indices
 
@@ -79,6 +86,7 @@ class LabelLearning(QObject):
         self.left_out: dict[int, str] = {}
         self.how_good: tuple[list[str], str] = [], ""
         self._handle: JobHandle | None = None
+        self._keeping: JobHandle | None = None
         self._task = ""
         self._due = self._gives_way = self._lost = False
         self._judged = self._cancelled = self._newest = 0
@@ -176,9 +184,33 @@ class LabelLearning(QObject):
         self._end()
         self.paused, self.failed, self.how_good = False, "", ([], "")
         self.left_out, self._looked_at = {}, set()
+        self._finish_half_kept()
         if self.on:
             self._begin()
         self.changed.emit()
+
+    def _finish_half_kept(self) -> None:
+        """Finish what was being kept as a detection when the program was killed."""
+        project = self._session.project
+        if project is None or project.read_only or not any(is_half_kept(run) for run in project.runs):
+            return
+        from microscope_qc.workflows.suggestions.keeping import finish_half_kept
+
+        self.keep(finish_half_kept(project))
+
+    @property
+    def keeping(self) -> bool:
+        """Whether suggestions are being kept as a detection."""
+        return self._keeping is not None and self._keeping.state is JobState.RUNNING
+
+    def keep(self, job: Job[Any], on_done: Callable[[Any], None] = lambda _: None) -> None:
+        """Do a job that keeps suggestions as a detection, between the events of the window."""
+        self._keeping = self._jobs.run_in_slices(job, "Keeping suggestions as a detection", on_done=on_done)
+
+    def before_closing(self) -> None:
+        """Do what a user asked for: the project is about to be closed."""
+        if self._keeping is not None:
+            self._jobs.finish_now(self._keeping)
 
     def _on_slide_changed(self) -> None:
         self._suggested.clear()

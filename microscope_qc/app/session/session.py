@@ -37,13 +37,15 @@ class Session(SessionState):
         self.inspecting = Inspecting(self, self.declaring)
         self.suggested = Suggested(self, self.writing)
         self.judging = Judging(self, self.navigation, self.writing, self.suggested)
-        self.undoing = Undoing(self, self.writing)
+        self.undoing = Undoing(self, self.writing, self.suggested)
         self._findings: FindingModel | None = None
         self._measuring: Measuring | None = None
         self._learning: LabelLearning | None = None
 
     def _leave_project(self, project: Project) -> None:
         self.writing.before_closing()
+        if self._learning is not None:
+            self._learning.before_closing()
         super()._leave_project(project)
 
     @property

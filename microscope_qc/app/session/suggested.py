@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -10,7 +11,8 @@ from psygnal import Signal
 from microscope_qc.core.arrays import Floats, Ints
 from microscope_qc.core.boxes import coordinates, make_rows
 from microscope_qc.core.errors import InputError
-from microscope_qc.core.matching import iou_matrix
+from microscope_qc.core.matching import iou_matrix, overlapping_pairs
+from microscope_qc.core.wording import count_text
 from microscope_qc.project.suggestions import SuggestionSet
 from microscope_qc.workflows.suggestions import judging
 
@@ -48,6 +50,10 @@ class Suggested:
         self._open: Ints = _NONE
         self._ordered: Ints = _NONE
         self._current: int | None = None
+        self._judged: dict[int, SuggestionSet] = {}  # here, by the numbers of the findings that they became
+        self._back: dict[tuple[float, ...], SuggestionSet] = {}  # by slide and box, if that was taken back
+        self._shows = False
+        session.project_changed.connect(self._on_project_changed)
         session.selection.changed.connect(self._on_selection_changed)
         session.boxes_changed.connect(self._on_boxes_changed)
 
@@ -81,7 +87,7 @@ class Suggested:
 
     def to_judge(self) -> SuggestionSet:
         """Those that are to be judged, the surest first."""
-        return self.found.only(self._open)
+        return self.found.only(self._open[np.argsort(-self.found.scores[self._open], kind="stable")])
 
     def at(self, y: float, x: float, *, margin_px: float) -> int | None:
         """The smallest one at a position."""
@@ -94,7 +100,20 @@ class Suggested:
         return int(self._open[there[int(np.argmin(sizes))]])
 
     def show(self, found: SuggestionSet, places: Ints) -> None:
-        """Show what a round suggests, as far as it is to be judged; the one that is looked at stays where it is."""
+        """Show what a round suggests, as far as it is to be judged; the one that is looked at stays where it is.
+
+        What was judged and taken back is shown, too: the round may have left it out because there was a finding.
+        """
+        self._shows = True
+        self._set(*self._with_back(found, places))
+
+    def clear(self) -> None:
+        """Suggest nothing."""
+        self._shows = False
+        if len(self.found) or self._current is not None:
+            self._set(SuggestionSet.none(), _NONE)
+
+    def _set(self, found: SuggestionSet, places: Ints) -> None:
         before = None if self._current is None else self.found.boxes[self._current]
         self.found, self._open = found, places
         self._sort()
@@ -105,10 +124,26 @@ class Suggested:
         if moved:
             self.current_changed.emit()
 
-    def clear(self) -> None:
-        """Suggest nothing."""
-        if len(self.found) or self._current is not None:
-            self.show(SuggestionSet.none(), _NONE)
+    def _with_back(self, found: SuggestionSet, places: Ints) -> tuple[SuggestionSet, Ints]:
+        slide, classes = self._session.slide, [item.id for item in self._session.classes]
+        back = SuggestionSet.none()
+        for (slide_id, *_), one in self._back.items():
+            if slide is not None and slide_id == slide.id and one.class_ids[0] in classes:
+                back = back.with_more(one)
+        if not len(back):
+            return found, places
+        mine, there, _ = overlapping_pairs(back.boxes, found.boxes, iou=judging.SAME_PLACE)
+        missing = np.setdiff1d(np.arange(len(back)), mine)
+        whole = found.with_more(back.only(missing))
+        again = np.concatenate([there, len(found) + np.arange(len(missing))])
+        near = [self._findings_in(box) for box in whole.boxes[again]]
+        return whole, np.union1d(places, again[judging.free_places(whole.boxes[again], np.concatenate(near))])
+
+    def _findings_in(self, box: Floats) -> Floats:
+        """The corners of the findings that touch a box."""
+        table = self._session.table
+        corners: Floats = table.corners[:, table.inside(*box.tolist())].T
+        return corners
 
     def set_order(self, order: str) -> None:
         """Order them otherwise."""
@@ -160,12 +195,31 @@ class Suggested:
     def accept(self, places: Ints, *, class_id: int | None = None) -> None:
         """Make confirmed findings of some; ``class_id`` where it is not the suggested class."""
         project, slide_id = self._where()
-        judging.accept(project, slide_id, self.found.only(places), class_id=class_id, carry_out=self._writing.carry_out)
+        chosen, carry_out = self.found.only(places), self._writing.carry_out
+        self._remember(judging.accept(project, slide_id, chosen, class_id=class_id, carry_out=carry_out), chosen)
 
     def reject(self, places: Ints) -> None:
         """Make rejected findings of some: the next round learns that they are nothing."""
         project, slide_id = self._where()
-        judging.reject(project, slide_id, self.found.only(places), carry_out=self._writing.carry_out)
+        chosen = self.found.only(places)
+        self._remember(judging.reject(project, slide_id, chosen, carry_out=self._writing.carry_out), chosen)
+
+    def _remember(self, numbers: Ints, chosen: SuggestionSet) -> None:
+        self._judged.update({int(number): chosen.only(np.array([row])) for row, number in enumerate(numbers)})
+
+    def come_back(self, numbers: Sequence[int]) -> None:
+        """Suggest again what became findings of these numbers, which an undo has taken away, and look at the first.
+
+        Nothing happens unless all of them were suggestions that were judged since the project was opened.
+        """
+        rows = [self._judged[number] for number in numbers if number in self._judged]
+        slide = self._session.slide
+        if not rows or len(rows) < len(numbers) or slide is None or self._session.table.has(np.array(numbers)).any():
+            return
+        self._back.update({(slide.id, *row.boxes[0].tolist()): row for row in rows})
+        if self._shows:
+            self.show(self.found, self._open)
+            self.select(self._nearest(rows[0].boxes[0]))
 
     def judge_current(self, *, accepted: bool, class_id: int | None = None) -> None:
         """Judge the one that is looked at, and go to the next one."""
@@ -173,15 +227,21 @@ class Suggested:
         if current is None:
             raise InputError("No suggestion is chosen.", hint="Choose one first.")
         at = np.flatnonzero(self._ordered == current)
-        following = self._ordered[int(at[0]) + 1 :][:1] if len(at) else _NONE
+        following = self._ordered[int(at[0]) + 1 :] if len(at) else _NONE
         if accepted:
             self.accept(np.array([current]), class_id=class_id)
         else:
             self.reject(np.array([current]))
-        if len(following):
-            self.select(int(following[0]), go=True)
-        else:
-            self._session.notice.emit("That was the last suggestion.")
+        left = following[np.isin(following, self._open)]  # with it goes what overlaps it
+        if not len(left):
+            left = self._ordered
+            words = "That was the last suggestion"
+            self._session.notice.emit(
+                f"{words} in this order: on with the first of {count_text(len(left))} before it." if len(left)
+                else f"{words}."
+            )  # fmt: skip
+        if len(left):
+            self.select(int(left[0]), go=True)
 
     def _where(self) -> tuple[Project, int]:
         session = self._session
@@ -190,6 +250,9 @@ class Suggested:
         return session.project, session.slide.id
 
     # -- what the session says ---------------------------------------------------------------------------------------
+
+    def _on_project_changed(self) -> None:
+        self._judged, self._back = {}, {}
 
     def _on_selection_changed(self) -> None:
         if len(self._session.selection):

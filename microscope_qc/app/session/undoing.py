@@ -12,6 +12,7 @@ from microscope_qc.core.errors import InputError
 
 if TYPE_CHECKING:
     from microscope_qc.app.session.state import SessionState
+    from microscope_qc.app.session.suggested import Suggested
     from microscope_qc.app.session.writing import Writing
     from microscope_qc.project.parts.history import PendingStep
     from microscope_qc.project.records import LogEntry
@@ -24,8 +25,8 @@ MOST_ASKED = 20
 class Undoing:
     """Undoes and redoes commands."""
 
-    def __init__(self, session: SessionState, writing: Writing) -> None:
-        self._session, self._writing = session, writing
+    def __init__(self, session: SessionState, writing: Writing, suggested: Suggested) -> None:
+        self._session, self._writing, self._suggested = session, writing, suggested
 
     def undo(self) -> None:
         """Undo the last command, name it, and show where it was."""
@@ -58,6 +59,8 @@ class Undoing:
         assert entry is not None
         self._session.notice.emit(f"{'Undone' if step.undo else 'Redone'}: {entry.title}")
         self._go_to(entry, before)
+        if step.undo:  # a suggestion that was judged by mistake is what the next key is for
+            self._suggested.come_back(entry.box_ids)
 
     def _found(self, entry: LogEntry) -> _Found:
         """Where the boxes of a history entry are now; without boxes, where areas are declared."""

@@ -211,6 +211,7 @@ class MainWindow(QMainWindow):
         self.errors.program_error.connect(self._on_program_error)
         self.jobs.failed.connect(self._on_job_failed)
         self.canvas.read_failed.connect(self._on_user_error)
+        self.canvas.view_changed.connect(self.jobs.detector.hold_off)
         self.canvas.menu_requested.connect(partial(show_canvas_menu, context))
         self.pages.export_requested.connect(partial(self.book.trigger, "file.export"))
         self.pages.label_requested.connect(partial(self.navigator.use_workspace, "annotate"))

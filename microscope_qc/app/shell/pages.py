@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QSize, Signal
@@ -21,8 +23,10 @@ if TYPE_CHECKING:
     from microscope_qc.app.session.session import Session
 
 
-BY_PARTS = ("learn", "statistics")
-"""Workspaces whose page takes long to make."""
+BY_PARTS = {
+    "learn": "microscope_qc.app.panels.learn.page", "statistics": "microscope_qc.app.panels.statistics.page",
+}  # fmt: skip
+"""Workspaces whose page takes long to make, and the module that it is in."""
 
 
 class Pages(QStackedWidget):
@@ -80,9 +84,22 @@ class Pages(QStackedWidget):
             self.setCurrentWidget(self.welcome)
         elif workspace in BY_PARTS and workspace not in self._made_by_parts:
             self.setCurrentWidget(self._coming)
-            self._make_soon.soon()
+            self._import_and_make(workspace)
         else:
             self._show_page()
+
+    def _import_and_make(self, workspace: str) -> None:
+        """Make a page soon; what it needs is imported in another thread, unless that was done before."""
+        module = BY_PARTS[workspace]
+        if module in sys.modules:
+            self._make_soon.soon()
+            return
+
+        def go_on(_: object) -> None:
+            if self._workspace == workspace and self.currentWidget() is self._coming:
+                self._make_soon.soon()
+
+        self._jobs.call(lambda: import_module(module), go_on)
 
     def train(self) -> None:
         """Begin a training on the Learn page, as soon as it is made."""

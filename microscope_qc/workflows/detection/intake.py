@@ -85,16 +85,17 @@ class RunIntake:
             if not settled.more:
                 return np.concatenate(taken)
 
-    def in_pieces(self, most: int) -> Iterator[int]:
+    def in_pieces(self, most: int, *, after: int = 0) -> Iterator[int]:
         """Take in what the journal holds, at most so many findings at a time; yields how many it has taken so far.
 
-        For a journal that nothing continues: what is interrupted cannot be taken up again.
+        For a journal that nothing continues. What was interrupted is taken up with the number of findings that were
+        taken ``after`` which it begins, by the intake of a run that knows of none.
         """
         step = self._worker.submit(self._journal.step)
         while not step.done():
             yield 0
         settled = step.result()
-        for start in range(0, len(settled.found), most):
+        for start in range(after, len(settled.found), most):
             self._take(replace(settled, found=settled.found[start : start + most]))
             yield start + most
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from microscope_qc.core.errors import InputError
@@ -10,13 +12,12 @@ from microscope_qc.core.jobs import Job, Progress, run_job
 from microscope_qc.core.merge import CANDIDATE_DTYPE
 from microscope_qc.project import Project
 from microscope_qc.project.records import RunRecord, SlideRecord
-from microscope_qc.project.runs.journal import JournalWriter, write_status
+from microscope_qc.project.runs.journal import JournalWriter, read_status, write_status
 from microscope_qc.project.runs.plan import RunPlan
-from microscope_qc.project.suggestions import SuggestionSet
+from microscope_qc.project.suggestions import KEPT_NAME, SuggestionSet, is_half_kept
 from microscope_qc.workflows.detection.intake import RunIntake
 from microscope_qc.workflows.suggestions.judging import open_suggestions
 
-MODEL_NAME = "Learned from labels"
 CONFIDENCE = 0.3
 """Suggested as the limit of a detection that is kept."""
 PIECE = 20
@@ -47,9 +48,12 @@ def keep(project: Project, slide: SlideRecord, found: SuggestionSet | None = Non
     InputError
         When there is nothing to keep.
     """
-    if _drop_half_kept(project, slide.id) or found is None:
+    before = yield from finish_half_kept(project, slide.id)
+    if before or found is None:
         found = open_suggestions(project, slide)
     if found is None or not len(found):
+        if before:
+            return before[-1]
         raise InputError(
             f"Nothing is suggested on {slide.name}.", hint="Label some defects and let it learn from them."
         )
@@ -72,7 +76,7 @@ def _begin(project: Project, slide: SlideRecord, found: SuggestionSet) -> RunRec
     run = project.runs.start(
         slide.id,
         RunPlan(
-            model_name=f"{MODEL_NAME} ({found.labels})", weights=found.round, region=Region(0, 0, height, width),
+            model_name=f"{KEPT_NAME} ({found.labels})", weights=found.round, region=Region(0, 0, height, width),
             tile_px=max(height, width), overlap_px=0, classes=tuple(defect.code for defect in classes),
             class_names=tuple(defect.name for defect in classes), confidence=CONFIDENCE, told_apart=True,
         ),
@@ -87,15 +91,28 @@ def _begin(project: Project, slide: SlideRecord, found: SuggestionSet) -> RunRec
     return run
 
 
-def _drop_half_kept(project: Project, slide_id: int) -> bool:
-    """Delete what an attempt left that was killed: it has no model that could finish it; whether there was any."""
-    left = [
-        run
-        for run in project.runs
-        if run.slide_id == slide_id and run.plan.model_name.startswith(MODEL_NAME) and run.state != "finished"
-    ]
-    for run in left:
-        if run.state == "running":
-            project.runs.finish(run.id, "stopped")
-        project.runs.delete(run.id)
-    return bool(left)
+def finish_half_kept(project: Project, slide_id: int | None = None) -> Job[list[RunRecord]]:
+    """Finish what was being kept, on one slide or on all, when the program was killed; return these detections.
+
+    One of which nothing was written yet is deleted.
+    """
+    finished = []
+    for left in [run for run in project.runs if is_half_kept(run) and slide_id in (None, run.slide_id)]:
+        run = project.runs.finish(left.id, "stopped") if left.state == "running" else left
+        if read_status(run.folder).get("state") == "finished":
+            finished.append((yield from _finished(project, run)))
+        else:
+            project.runs.delete(run.id)
+    return finished
+
+
+def _finished(project: Project, run: RunRecord) -> Job[RunRecord]:
+    """Take in what the journal of a detection holds besides what was taken in."""
+    intake = RunIntake(project, replace(run, found=0))  # of its one tile, some findings are there and some not
+    try:
+        for done in intake.in_pieces(PIECE, after=run.found):
+            yield Progress(done, 0, "findings", "keeping them as a detection")
+    except BaseException:
+        intake.finish("stopped")
+        raise
+    return intake.finish("finished")

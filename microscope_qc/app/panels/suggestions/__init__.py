@@ -56,7 +56,7 @@ def _keep(context: Context) -> None:
     def say(_run: object) -> None:
         session.notice.emit(f"{len(found)} suggestions are kept as a detection: see “Detections on this slide”.")
 
-    context.jobs.run_in_slices(keep(project, slide, found), "Keeping suggestions as a detection", on_done=say)
+    session.learning.keep(keep(project, slide, found), say)
 
 
 def _make_model(context: Context) -> None:
@@ -70,6 +70,8 @@ def _suggested(context: Context) -> str:
 
 
 def _can_keep(context: Context) -> str:
+    if context.session.learning.keeping:
+        return "They are being kept."
     return writing_slide(context) or _suggested(context)
 
 
