@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 BENCHMARKS = sorted((ROOT / "tests" / "benchmarks").glob("*.py"))
-SCRIPTS = [ROOT / "tests" / "e2e" / name for name in ("sample_session.py", "screenshots.py")]
+SCRIPTS = [ROOT / "tests" / "e2e" / name for name in ("sample_session.py", "suggestions_session.py", "screenshots.py")]
 SCRIPT = re.compile(r"^\s*(from|import) microscope_qc\b", re.MULTILINE)
 
 # names every module and attribute of a list that is not there
