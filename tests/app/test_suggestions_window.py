@@ -280,6 +280,39 @@ def test_what_was_judged_by_mistake_is_looked_at_again_after_an_undo_whatever_wa
     assert len(suggested) == 1, "only the judgement itself takes it away"
 
 
+def test_only_what_is_sure_enough_is_shown_gone_through_and_kept(
+    window: MainWindow, suggested: Any, qtbot: Any
+) -> None:
+    panel = window.navigator.show_panel("suggestions")
+    places = np.arange(30)
+    boxes = np.stack([10.0 * places, 0 * places, 10.0 * places + 8, 0 * places + 8], axis=1)
+    kept, of = suggested.found, {"class_ids": suggested.found.class_ids[0], "class_shares": 0.9}
+    many = replace(kept, boxes=boxes, scores=places / 30, **{name: np.full(30, value) for name, value in of.items()})
+    suggested.show(many, places)
+    assert sorted(suggested.places.tolist()) == list(range(6, 30)), "0.2 and above"
+    qtbot.waitUntil(lambda: panel.title.text() == "24 of 30 suggestions" and panel.sure_value.text() == "0.20")
+    suggested.show(replace(many, scores=many.scores / 10), places)
+    assert len(suggested) == 20 and suggested.limit == pytest.approx(many.scores[10] / 10), (
+        "the surest, if few are sure"
+    )
+    suggested.show(many, places)
+    suggested.select(7)
+    panel.sure.setValue(90)
+    assert suggested.places.tolist() == [29, 28, 27] and suggested.current is None
+    assert suggested.at(74, 4, margin_px=0) is None and suggested.at(274, 4, margin_px=0) == 27
+    assert suggested.to_judge().scores.tolist() == pytest.approx([29 / 30, 28 / 30, 0.9])
+    suggested.show(replace(many, scores=many.scores / 2), places)
+    qtbot.waitUntil(lambda: panel.title.text() == "0 of 30 suggestions" and not panel.grid.isVisible())
+    said = list[str]()
+    window.session.notice.connect(said.append)
+    window.book.trigger("suggest.keep")
+    assert "so sure" in said[-1] and panel.sure.isVisible()
+    project = window.session.project
+    assert project is not None and project.settings.get("suggestions_sure") == 0.9
+    panel.sure.setValue(0)
+    assert len(suggested) == 30
+
+
 def test_what_overlaps_goes_with_it_and_those_before_are_next_at_the_end(
     window: MainWindow, suggested: Any, qtbot: Any
 ) -> None:

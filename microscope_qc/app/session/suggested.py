@@ -26,6 +26,11 @@ ORDERS = {"sure": "Surest first", "helpful": "Most useful first"}
 """How suggestions can be ordered, with the words for it."""
 SAME = 0.5
 """Overlap from which a suggestion of the next round is taken for the one that was looked at."""
+SURE = 0.2
+"""Suggestions of which the round is less sure are not shown until a user asks for them."""
+FEW = 20
+"""So many are shown of those that are less sure where there are not more sure ones, until a user says how sure."""
+_SETTING = "suggestions_sure"
 _NONE: Ints = np.zeros(0, np.int64)
 
 
@@ -38,6 +43,8 @@ class Suggested:
         What the last round suggested on the slide on screen.
     order
         One of :data:`ORDERS`.
+    sure
+        Those with a lower score are not shown; None leaves it to the program, see :data:`SURE` and :data:`FEW`.
     """
 
     changed: ClassVar[Signal] = Signal()  # which are to be judged, or their order
@@ -47,7 +54,9 @@ class Suggested:
         self._session, self._writing = session, writing
         self.found = SuggestionSet.none()
         self.order = "sure"
+        self.sure: float | None = None
         self._open: Ints = _NONE
+        self._shown: Ints = _NONE
         self._ordered: Ints = _NONE
         self._current: int | None = None
         self._judged: dict[int, SuggestionSet] = {}  # here, by the numbers of the findings that they became
@@ -58,14 +67,27 @@ class Suggested:
         session.boxes_changed.connect(self._on_boxes_changed)
 
     def __len__(self) -> int:
-        return len(self._open)
+        return len(self._shown)
 
     # -- which there are ---------------------------------------------------------------------------------------------
 
     @property
     def places(self) -> Ints:
-        """Places in :attr:`found` of those that are to be judged, in their order."""
+        """Places in :attr:`found` of those that are shown to be judged, in their order."""
         return self._ordered
+
+    @property
+    def all_count(self) -> int:
+        """How many are to be judged, also of those that are not sure enough to be shown."""
+        return len(self._open)
+
+    @property
+    def limit(self) -> float:
+        """The score from which they are shown."""
+        if self.sure is not None:
+            return self.sure
+        scores = np.sort(self.found.scores[self._open])[::-1]
+        return min(SURE, float(scores[min(FEW, len(scores)) - 1])) if len(scores) else SURE
 
     @property
     def current(self) -> int | None:
@@ -86,18 +108,18 @@ class Suggested:
         return found
 
     def to_judge(self) -> SuggestionSet:
-        """Those that are to be judged, the surest first."""
-        return self.found.only(self._open[np.argsort(-self.found.scores[self._open], kind="stable")])
+        """Those that are shown to be judged, the surest first."""
+        return self.found.only(self._shown[np.argsort(-self.found.scores[self._shown], kind="stable")])
 
     def at(self, y: float, x: float, *, margin_px: float) -> int | None:
         """The smallest one at a position."""
-        y0, x0, y1, x1 = self.found.boxes[self._open].T
+        y0, x0, y1, x1 = self.found.boxes[self._shown].T
         inside = (y >= y0 - margin_px) & (y <= y1 + margin_px) & (x >= x0 - margin_px) & (x <= x1 + margin_px)
         there = np.flatnonzero(inside)
         if not len(there):
             return None
         sizes = (y1[there] - y0[there]) * (x1[there] - x0[there])
-        return int(self._open[there[int(np.argmin(sizes))]])
+        return int(self._shown[there[int(np.argmin(sizes))]])
 
     def show(self, found: SuggestionSet, places: Ints) -> None:
         """Show what a round suggests, as far as it is to be judged; the one that is looked at stays where it is.
@@ -153,17 +175,27 @@ class Suggested:
             self.changed.emit()
 
     def _nearest(self, box: Floats) -> int | None:
-        if not len(self._open):
+        if not len(self._shown):
             return None
-        shares = iou_matrix(box[None], self.found.boxes[self._open])[0]
+        shares = iou_matrix(box[None], self.found.boxes[self._shown])[0]
         best = int(np.argmax(shares))
-        return int(self._open[best]) if shares[best] >= SAME else None
+        return int(self._shown[best]) if shares[best] >= SAME else None
+
+    def set_sure(self, sure: float | None) -> None:
+        """Show those with this score and above, also of later rounds, and remember it in the project."""
+        if sure == self.sure:
+            return
+        self.sure = sure
+        if self._session.can_write and self._session.project is not None:
+            self._session.project.settings.remember(_SETTING, sure)
+        self._set(self.found, self._open)
 
     def _sort(self) -> None:
-        scores, shares = self.found.scores[self._open], self.found.class_shares[self._open]
+        self._shown = self._open[self.found.scores[self._open] >= self.limit]
+        scores, shares = self.found.scores[self._shown], self.found.class_shares[self._shown]
         # most is learned from what is as likely right as wrong, and of what may be of any class
         useful = np.abs(scores - 0.5) + 0.5 * np.abs(shares - 0.5) if self.order == "helpful" else -scores
-        self._ordered = self._open[np.argsort(useful, kind="stable")]
+        self._ordered = self._shown[np.argsort(useful, kind="stable")]
 
     # -- going to them -----------------------------------------------------------------------------------------------
 
@@ -232,7 +264,7 @@ class Suggested:
             self.accept(np.array([current]), class_id=class_id)
         else:
             self.reject(np.array([current]))
-        left = following[np.isin(following, self._open)]  # with it goes what overlaps it
+        left = following[np.isin(following, self._shown)]  # with it goes what overlaps it
         if not len(left):
             left = self._ordered
             words = "That was the last suggestion"
@@ -253,6 +285,9 @@ class Suggested:
 
     def _on_project_changed(self) -> None:
         self._judged, self._back = {}, {}
+        project = self._session.project
+        kept = None if project is None else project.settings.get(_SETTING, None)
+        self.sure = float(kept) if isinstance(kept, int | float) and 0 <= kept <= 1 else None
 
     def _on_selection_changed(self) -> None:
         if len(self._session.selection):
@@ -269,7 +304,7 @@ class Suggested:
             return
         self._open = self._open[left]
         self._sort()
-        gone = self._current is not None and not bool((self._open == self._current).any())
+        gone = self._current is not None and not bool((self._shown == self._current).any())
         if gone:
             self._current = None
         self.changed.emit()

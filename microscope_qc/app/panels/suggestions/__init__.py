@@ -66,6 +66,8 @@ def _make_model(context: Context) -> None:
 def _suggested(context: Context) -> str:
     if len(context.session.suggested):
         return ""
+    if context.session.suggested.all_count:
+        return "No suggestion on this slide is so sure: lower “sure ≥” beside the suggestions."
     return "Nothing is suggested on this slide: switch on “Learn from my labels” and label some defects."
 
 
@@ -87,7 +89,7 @@ ACTIONS = (
     ),
     Action(
         "suggest.keep", "Keep suggestions as a detection", "Detect", _keep, icon="content-save-outline", when=_can_keep,
-        tooltip="They are findings then, which are counted and can be hidden with that detection", group=1,
+        tooltip="Those shown are findings then, which are counted and can be hidden with that detection", group=1,
     ),
     Action(
         "suggest.model", "Make it a model", "Detect", _make_model, icon="school", when=writing,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtCore import QSignalBlocker, Qt, Signal
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QPushButton, QSlider, QVBoxLayout, QWidget
 from superqt import QFlowLayout
 
 from microscope_qc.app.base.refresh import Refresh
@@ -14,7 +14,7 @@ from microscope_qc.app.session.suggested import ORDERS
 from microscope_qc.app.widgets.learn_switch import LearnSwitch
 from microscope_qc.app.widgets.parts import heading, note
 from microscope_qc.app.widgets.suggestion_grid import SuggestionGrid
-from microscope_qc.core.wording import things
+from microscope_qc.core.wording import count_text, things
 
 if TYPE_CHECKING:
     from microscope_qc.app.session.session import Session
@@ -40,12 +40,18 @@ class SuggestionsDock(QWidget):
         for name, words in ORDERS.items():
             self.order.addItem(words, name)
         self.order.activated.connect(self._on_order_chosen)
+        self.sure, self.sure_value = QSlider(Qt.Orientation.Horizontal), QLabel()
+        self.sure.setRange(0, 100)
+        self.sure.setToolTip("Only suggestions that are at least so sure are shown, gone through and kept")
+        self.sure.valueChanged.connect(self._on_sure_moved)
+        self.sure_value.setMinimumWidth(self.fontMetrics().horizontalAdvance("0.00 "))
+        self.sure_words = QLabel("sure ≥")
         self.grid = SuggestionGrid(session)
         self.grid.set_side(SIDE_PX)
         self.next = QPushButton("Next")
         self.keep = QPushButton("Keep as detection")
         self.model = QPushButton("Make it a model")
-        self.keep.setToolTip("They are findings then, which are counted and can be hidden with that detection")
+        self.keep.setToolTip("Those shown are findings then, which are counted and can be hidden with that detection")
         self.model.setToolTip("Trains a network from the same labels, and compares it with the model in use")
         for button, signal in (
             (self.next, self.next_requested), (self.keep, self.keep_requested), (self.model, self.model_requested),
@@ -63,6 +69,9 @@ class SuggestionsDock(QWidget):
         above = QHBoxLayout()
         above.addWidget(self.title, 1)
         above.addWidget(self.order)
+        least = QHBoxLayout()
+        for part in (self.sure_words, self.sure, self.sure_value):
+            least.addWidget(part)
         buttons = QFlowLayout()
         for button in (self.next, self.keep, self.model):
             buttons.addWidget(button)
@@ -71,6 +80,7 @@ class SuggestionsDock(QWidget):
         column.setSpacing(6)
         column.addWidget(self.switch)
         column.addLayout(above)
+        column.addLayout(least)
         column.addWidget(self.grid, 1)
         column.addWidget(self.hint)
         column.addLayout(buttons)
@@ -83,12 +93,23 @@ class SuggestionsDock(QWidget):
     def _on_order_chosen(self) -> None:
         self._session.suggested.set_order(self.order.currentData())
 
+    def _on_sure_moved(self, hundredths: int) -> None:
+        self._session.suggested.set_sure(hundredths / 100)
+
     def _refresh(self) -> None:
-        session = self._session
-        on, count = session.learning.on, len(session.suggested)
-        labels = session.suggested.found.labels
-        self.title.setText(things(count, "suggestion") if count or labels else "")
-        for part in (self.title, self.order, self.grid, self.hint, self.next, self.keep):
+        session, suggested = self._session, self._session.suggested
+        on, count, whole = session.learning.on, len(suggested), suggested.all_count
+        labels = suggested.found.labels
+        words = (
+            things(count, "suggestion") if count == whole else f"{count_text(count)} of {things(whole, 'suggestion')}"
+        )
+        self.title.setText(words if whole or labels else "")
+        for part in (self.title, self.sure_words, self.sure, self.sure_value):
+            part.setVisible(on and whole > 0)
+        for part in (self.order, self.grid, self.hint, self.next, self.keep):
             part.setVisible(on and count > 0)
+        with QSignalBlocker(self.sure):
+            self.sure.setValue(int(100 * suggested.limit))
+        self.sure_value.setText(f"{suggested.limit:.2f}")
         self.model.setVisible(on and labels > 0)
         self.order.setCurrentIndex(self.order.findData(session.suggested.order))
