@@ -215,10 +215,12 @@ class Studio:
     def open(self, project: Path) -> None:
         """Open the project; some of its worst findings are judged already."""
         self.window.navigator.open_paths([project])
-        self.user.wait_until(lambda: self.session.project is not None, "the project")
+        self.user.wait_until(
+            lambda: self.session.project is not None and self.session.project.path == project, "the project"
+        )
         self.user.wait_for_slide()
         gallery = self.window.navigator.show_panel("gallery")
-        self.user.wait_until(lambda: len(gallery.model.ids) > 12, "the findings")
+        self.user.wait_until(lambda: len(gallery.model.ids) > 100, "the findings")
         ids = [number for number in gallery.model.ids if self.session.table.get([number])["state"][0] == 0]
         self.session.judging.confirm(np.array([ids[0], ids[1], ids[3]]))
         self.session.judging.reject(np.array(ids[2:3]), "out of focus")

@@ -42,13 +42,13 @@ def test_an_unknown_number_is_named(project: Project, part: str, words: str) -> 
 def test_only_the_slide_of_a_box_is_read_to_change_it(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = project.slides
     ids = project.boxes.add_many({first.id: some_rows(3), second.id: some_rows(2, class_id=2)})
-    read, boxes = [], findings.boxes
+    read, claims = [], findings._claims
 
     def reading(connection, slide_ids: list[int]) -> Iterator[tuple[int, np.ndarray]]:
         read.extend(slide_ids)
-        return boxes(connection, slide_ids)
+        return claims(connection, slide_ids)
 
-    monkeypatch.setattr(findings, "boxes", reading)
+    monkeypatch.setattr(findings, "_claims", reading)
     project.close()
     project = Project.open(project.path)
     assert project.boxes.slide_of(int(ids[first.id][0])) == first.id and read == []

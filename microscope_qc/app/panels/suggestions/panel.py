@@ -104,8 +104,8 @@ class SuggestionsDock(QWidget):
             things(count, "suggestion") if count == whole else f"{count_text(count)} of {things(whole, 'suggestion')}"
         )
         self.title.setText(words if whole or labels else "")
-        for part in (self.title, self.sure_words, self.sure, self.sure_value):
-            part.setVisible(on and whole > 0)
+        for label in (self.title, self.sure_words, self.sure, self.sure_value):
+            label.setVisible(on and whole > 0)
         for part in (self.order, self.grid, self.hint, self.next, self.keep):
             part.setVisible(on and count > 0)
         with QSignalBlocker(self.sure):
