@@ -123,6 +123,15 @@ def test_three_columns_stand_beside_each_other(cells: Any, page: StatisticsPage,
     assert any(line[0].startswith("ACP") for line in texts(page))
 
 
+def test_it_leaves_room_beside_it_on_a_small_screen(cells: Any, page: StatisticsPage, qtbot: Any) -> None:
+    qtbot.waitUntil(lambda: len(page.table.lines) > 2)
+    widths = {"table": page.minimumSizeHint().width()}
+    for name in PLOTS:
+        page.plot.show_kind(name)
+        widths[name] = page.minimumSizeHint().width()
+    assert {name: width for name, width in widths.items() if width > 1366 - 250} == {}
+
+
 def test_groups_follow_the_choice_which_is_remembered(
     cells: Any, page: StatisticsPage, settings: AppSettings, qtbot: Any
 ) -> None:

@@ -178,8 +178,9 @@ class PlotView(QWidget):
             box.setAccessibleName(_WORDS[name])
             box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
             box.activated.connect(lambda _place, name=name: self._on_activated(name))
-            row.addWidget(label)
-            row.addWidget(box)
+            for part in (label, box):
+                row.addWidget(part)
+                part.hide()  # until a plot needs it: all of them together are wider than the screen
         row.addStretch(1)
         below = QHBoxLayout()
         below.addWidget(self.said, 1)
