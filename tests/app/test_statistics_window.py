@@ -63,8 +63,8 @@ def test_the_workspace_has_its_table(page: StatisticsPage, window: MainWindow) -
     assert not window.docks["detect"].isVisible()
 
 
-NOTHING_TO_DRAW = ("truth", "largest", "control")
-"""Nobody inspected these slides, two are too few to say what is the largest on more, and one was searched."""
+NOTHING_TO_DRAW = ("truth", "largest", "control", "composition", "ternary")
+"""Nobody inspected or measured these slides, two are too few for the largest on more, and one was searched."""
 
 
 @pytest.mark.parametrize("view", [view for view in PLOTS if view not in NOTHING_TO_DRAW])
