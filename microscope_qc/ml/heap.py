@@ -10,8 +10,8 @@ import sys
 from contextlib import suppress
 from functools import lru_cache
 
-_MMAP_THRESHOLD, _TRIM_THRESHOLD, _ARENA_MAX = -3, -1, -8  # malloc.h
-_NEVER = (1 << 31) - 1
+_MMAP_MAX, _TRIM_THRESHOLD, _ARENA_MAX = -4, -1, -8  # malloc.h
+_NEVER = -1  # a number would be taken: a heap of several gigabytes is above the largest one
 
 
 @lru_cache(maxsize=1)
@@ -26,7 +26,7 @@ def keep_freed_memory() -> None:
         return
     with suppress(OSError, AttributeError):  # another C library
         library = ctypes.CDLL(None)
-        for what, value in ((_MMAP_THRESHOLD, _NEVER), (_TRIM_THRESHOLD, _NEVER), (_ARENA_MAX, 1)):
+        for what, value in ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, _NEVER), (_ARENA_MAX, 1)):
             library.mallopt(what, value)
 
 

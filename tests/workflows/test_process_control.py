@@ -19,7 +19,7 @@ from microscope_qc.core.errors import InputError
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import run_job
 from microscope_qc.project import Project
-from microscope_qc.project.runs.heatmap import HeatMap
+from microscope_qc.project.runs.heatmap import HEAT_CARD_NAME, HeatMap
 from microscope_qc.project.runs.map_card import MapCard
 from microscope_qc.workflows.results.counted_findings import count_findings
 from microscope_qc.workflows.results.plot_parts import PlotChoice
@@ -285,6 +285,35 @@ def test_a_frozen_quality_index_does_not_move_with_later_points(scored: Project)
     values = [row["value"] for row in later["charts"][0]["points"]]
     assert later["base"] == first["base"] and len(values) == 8 and values[0] < 0, "better than all of phase I"
     assert values[1:] == pytest.approx(index(ABOVE))
+
+
+def test_a_frozen_quality_index_is_of_the_model_whose_maps_it_was_frozen_with(scored: Project) -> None:
+    first = draw(scored, chart="nqi", phase_1=6)
+    assert first["base"]["model"] == "odd"
+    freeze_limits(scored, first)
+    for run in list(scored.runs):
+        scored.runs.rename(run.id, "the first try")
+    for slide in range(8):
+        score(scored, slide, 300, model="new")
+    later = draw(scored, chart="nqi")
+    assert [row["value"] for row in later["charts"][0]["points"]] == pytest.approx(index(ABOVE))
+    assert "maps of new left out" in later["remarks"]
+    assert "1 slide left out" not in " ".join(later["remarks"])
+    assert any("no score map of odd, or no pixel size" in remark for remark in later["remarks"])
+    for run in list(scored.runs):
+        if run.plan.title == "odd":
+            scored.runs.delete(run.id)
+    with pytest.raises(InputError, match="frozen with the score maps of odd, and no slide has one"):
+        draw(scored, chart="nqi")
+
+
+def test_the_map_of_a_classifier_is_no_map_of_anomalies(scored: Project) -> None:
+    for run in list(scored.runs):
+        card = run.folder / HEAT_CARD_NAME
+        if card.exists():
+            card.write_text(json.dumps(json.loads(card.read_text()) | {"task": "classify"}))
+    with pytest.raises(InputError, match="score map of an anomaly model"):
+        draw(scored, chart="nqi", phase_1=6)
 
 
 def test_maps_of_another_model_are_left_out_and_a_class_is_refused(scored: Project) -> None:

@@ -80,6 +80,7 @@ class _Maps:
         task = pipeline.task
         self._grid, self._scale = pipeline.grid, pipeline.scale
         self._cells, self._label_cells, self._seams = task.heat, task.labels, task.seams
+        self._task = task.card.task
         classes = tuple(task.card.classes)
         self._heat = None if task.heat is None else HeatMap.create(folder, self._card(task.heat, classes))
         self._labels = None if task.labels is None else LabelMap.create(folder, self._card(task.labels, classes))
@@ -91,7 +92,7 @@ class _Maps:
         before = self._on_slide(-cells.start_px % cells.cell_px)
         origin = (region.y0 - before[0], region.x0 - before[1])
         rows, columns = math.ceil((region.y1 - origin[0]) / cell[0]), math.ceil((region.x1 - origin[1]) / cell[1])
-        return MapCard(origin_px=origin, cell_px=cell, shape=(rows, columns), classes=classes)
+        return MapCard(origin_px=origin, cell_px=cell, shape=(rows, columns), classes=classes, task=self._task)
 
     def _on_slide(self, length_px: float) -> Pair:
         return length_px * self._scale[0], length_px * self._scale[1]

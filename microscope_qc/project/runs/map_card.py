@@ -15,13 +15,15 @@ from microscope_qc.core.geometry import Region
 class MapCard:
     """Where the cells lie: ``origin_px`` and ``cell_px`` (y, x) in full-resolution pixels, and what they hold.
 
-    ``shape`` is (rows, columns); ``classes`` are the codes of the classes that are scored or distinguished.
+    ``shape`` is (rows, columns); ``classes`` are the codes of the classes that are scored or distinguished; ``task`` is
+    what the model is for, such as "anomaly", "" where the map is of an older version.
     """
 
     origin_px: tuple[float, float]
     cell_px: tuple[float, float]
     shape: tuple[int, int]
     classes: tuple[str, ...]
+    task: str = ""
 
     def cell_at(self, y: float, x: float) -> tuple[int, int]:
         """Row and column of the cell at a place of the slide (the nearest one outside the map)."""
@@ -42,6 +44,7 @@ class MapCard:
         """Write the card as JSON."""
         document = {
             "origin_px": self.origin_px, "cell_px": self.cell_px, "shape": self.shape, "classes": self.classes,
+            "task": self.task,
         }  # fmt: skip
         atomic_write(path, json.dumps(document, ensure_ascii=False))
 
@@ -53,7 +56,7 @@ def read_map_card(path: Path) -> MapCard | None:
         origin, cell, shape = data["origin_px"], data["cell_px"], data["shape"]
         card = MapCard(
             (float(origin[0]), float(origin[1])), (float(cell[0]), float(cell[1])), (int(shape[0]), int(shape[1])),
-            tuple(str(code) for code in data["classes"]),
+            tuple(str(code) for code in data["classes"]), str(data.get("task", "")),
         )  # fmt: skip
     except (OSError, ValueError, KeyError, TypeError, IndexError):
         return None

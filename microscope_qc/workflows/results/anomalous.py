@@ -28,9 +28,9 @@ class AnomalousAreas:
     Attributes
     ----------
     model
-        Title of the model: the one that has a map of the most slides.
+        The model's own name: the one that was asked for, else the one that has a map of the most slides.
     others
-        Titles of the other models with maps.
+        Names of the other models with maps.
     problems
         Maps that could not be read.
     """
@@ -42,8 +42,13 @@ class AnomalousAreas:
     problems: tuple[str, ...]
 
 
-def anomalous_areas(slides: Sequence[CountedSlide]) -> AnomalousAreas:
+def anomalous_areas(slides: Sequence[CountedSlide], *, model: str = "") -> AnomalousAreas:
     """Read how much of each slide one anomaly model scores above its threshold, in its newest shown detection.
+
+    Parameters
+    ----------
+    model
+        Only maps of the model of this name.
 
     Raises
     ------
@@ -61,23 +66,28 @@ def anomalous_areas(slides: Sequence[CountedSlide]) -> AnomalousAreas:
                 problems.append(f"{slide.section.name}: {error.message}")
                 continue
             if areas is not None:
-                mine[run.title] = areas
+                mine[run.plan.title] = areas  # a run may be renamed
         found.append(mine)
     models = Counter(title for mine in found for title in mine)
     if not models:
         raise InputError(NO_MAP, hint="Detect with a model that knows only what is normal, or look for unusual places.")
-    (model, _), *others = models.most_common()
+    if model and model not in models:
+        raise InputError(
+            f"The limits were frozen with the score maps of {model}, and no slide has one.",
+            hint="Detect with that model, or unfreeze the limits.",
+        )
+    model = model or models.most_common(1)[0][0]
     mm2 = np.full((len(slides), 2), np.nan)
     for place, (slide, mine) in enumerate(zip(slides, found, strict=True)):
         if model in mine and slide.pixel_size_um is not None:
             height, width = slide.pixel_size_um
             mm2[place] = np.array(mine[model]) * height * width / 1e6
-    titles = tuple(title for title, _ in others)
-    return AnomalousAreas(model, titles, mm2[:, 0], mm2[:, 1], tuple(dict.fromkeys(problems)))
+    others = tuple(title for title, _ in models.most_common() if title != model)
+    return AnomalousAreas(model, others, mm2[:, 0], mm2[:, 1], tuple(dict.fromkeys(problems)))
 
 
 def _areas_px(run: RunRecord) -> tuple[float, float] | None:
-    """Area above the threshold and scanned area in pixels; None where a run has no map of a single class.
+    """Area above the threshold and scanned area in pixels; None where a run has no map of an anomaly model.
 
     A map is read again only when it has changed.
     """
@@ -93,7 +103,7 @@ def _read(folder: Path) -> tuple[float, float] | None:
     from microscope_qc.ml.tasks.regions import ABOVE
 
     heat = HeatMap.open(folder)
-    if heat is None or len(heat.card.classes) != 1:
+    if heat is None or len(heat.card.classes) != 1 or heat.card.task not in ("", "anomaly"):
         return None
     rows, columns = heat.card.shape
     above = scanned = 0

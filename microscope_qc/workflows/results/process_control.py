@@ -189,7 +189,8 @@ def charted(
     name = chart_name(of, chart, keys)
     frozen = next((one for one in kept if one.kind == CHART and one.name == name), None) if phase_1 is None else None
     base = None if frozen is None else _baseline(frozen)
-    points = _points(known, keys, of, chart)
+    of_model = "" if frozen is None else str(frozen.data.get("model", ""))
+    points = _points(known, keys, of, chart, of_model)
     there = [point for point in points.rows if point["area_mm2"]]
     if len(there) < 2:
         names = listed([point["group"] for point in there]) or "none"
@@ -202,25 +203,29 @@ def charted(
         "projects": known.heads, "by": keys, "of": of, "chart": chart,
         "rules": {"name": rules, "rules": list(RULE_SETS[rules].rules), "run_length": RULE_SETS[rules].run_length},
         "phase_1": phase,
-        "base": {"centre": drawn[0].base.centre, "spread": drawn[0].base.spread, "least": drawn[0].base.least},
+        "base": {
+            "centre": drawn[0].base.centre, "spread": drawn[0].base.spread, "least": drawn[0].base.least,
+            **({"model": points.model} if points.model else {}),
+        },
         "frozen": frozen and {"user": frozen.user, "kept": frozen.kept},
         "points": [point | {"event": events.get(point["group"])} for point in there],
         "charts": [_chart(one, rules if number == 0 else "limits") for number, one in enumerate(drawn)],
-        "remarks": [*points.remarks, *_remarks(points.rows, phase, phase_1, frozen)],
+        "remarks": [*points.remarks, *_remarks(points, phase, phase_1, frozen)],
     }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class _Points:
-    """Points of a chart, also those without an area: ``amount`` names what is drawn by area."""
+    """Points of a chart, also those without an area: ``amount`` names what is drawn by area, ``model`` whose maps."""
 
     amount: str
     rows: list[dict[str, Any]]
     remarks: list[str]
+    model: str = ""
 
 
-def _points(known: CountedSlides, keys: Sequence[str], of: str, chart: str) -> _Points:
-    """Count what a chart draws, of each group of slides."""
+def _points(known: CountedSlides, keys: Sequence[str], of: str, chart: str, model: str) -> _Points:
+    """Count what a chart draws, of each group of slides; ``model`` is that of frozen limits of a quality index."""
     members = members_of(known, keys)
     listed_slides = [slide for _, slides in members for slide in slides]
     owner = np.repeat(np.arange(len(members)), [len(slides) for _, slides in members])
@@ -231,7 +236,8 @@ def _points(known: CountedSlides, keys: Sequence[str], of: str, chart: str) -> _
     if chart == QUALITY_INDEX:
         if of != "all":
             raise InputError(f"{QUALITY_INDEX} is of the area that a score map calls anomalous, not of a class.")
-        found = anomalous_areas(listed_slides)
+        found = anomalous_areas(listed_slides, model=model)
+        model = found.model
         searched = np.isfinite(found.scanned_mm2) & (found.scanned_mm2 > 0)
         areas[searched], amounts[searched] = found.scanned_mm2[searched], found.anomalous_mm2[searched]
         remarks = [f"anomalous area by the score maps of {found.model}", *found.problems]
@@ -251,7 +257,7 @@ def _points(known: CountedSlides, keys: Sequence[str], of: str, chart: str) -> _
         }
         for (values, mine), slides, value, area in zip(members, *sums, strict=True)
     ]  # fmt: skip
-    return _Points(amount, rows, remarks)
+    return _Points(amount, rows, remarks, model)
 
 
 def _chart(one: ControlChart, rules: str) -> dict[str, Any]:
@@ -268,15 +274,15 @@ def _chart(one: ControlChart, rules: str) -> dict[str, Any]:
     }
 
 
-def _remarks(
-    points: Sequence[Mapping[str, Any]], phase: int, given: int | None, frozen: Standard | None
-) -> Iterator[str]:
-    without = [point["group"] for point in points if not point["area_mm2"]]
-    left_out = sum(point["left_out"] for point in points if point["area_mm2"])
+def _remarks(points: _Points, phase: int, given: int | None, frozen: Standard | None) -> Iterator[str]:
+    without = [point["group"] for point in points.rows if not point["area_mm2"]]
+    left_out = sum(point["left_out"] for point in points.rows if point["area_mm2"])
+    lacks = f"no score map of {points.model}, or no pixel size" if points.model else ""
     if without:
-        yield f"no point for {listed(without)}: no area was searched for it"
+        yield f"no point for {listed(without)}: {lacks or 'no area was searched for it'}"
     if left_out:
-        yield f"{left_out} {plural(left_out, 'slide')} left out of the points: not searched for all that is counted"
+        why = lacks or "not searched for all that is counted"
+        yield f"{left_out} {plural(left_out, 'slide')} left out of the points: {why}"
     if frozen is not None:
         yield f"limits frozen by {frozen.user}, {frozen.kept[:10]}: later points do not move them"
         return
