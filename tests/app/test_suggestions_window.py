@@ -308,7 +308,8 @@ def test_only_what_is_sure_enough_is_shown_gone_through_and_kept(
     window.book.trigger("suggest.keep")
     assert "so sure" in said[-1] and panel.sure.isVisible()
     project = window.session.project
-    assert project is not None and project.settings.get("suggestions_sure") == 0.9
+    assert project is not None
+    qtbot.waitUntil(lambda: project.settings.get("suggestions_sure") == 0.9)
     panel.sure.setValue(0)
     assert len(suggested) == 30
 

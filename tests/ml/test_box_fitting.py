@@ -91,6 +91,11 @@ def test_what_cannot_be_read_keeps_its_box(fit: BoxFit, discs: np.ndarray) -> No
     assert (after.boxes[right] != before[right]).any(axis=1).all()
 
 
+def test_what_is_beyond_the_slide_keeps_its_box() -> None:
+    crops = read_crops(ToyMosaic(np.zeros((300, 400, 3), np.uint8)), np.array([[900.0, 10, 940, 50], [10, 10, 50, 50]]))
+    assert crops.there.tolist() == [False, True]
+
+
 def test_a_picture_shows_its_part_of_the_slide_also_beyond_its_border() -> None:
     pixels = np.zeros((300, 400, 3), np.uint8)
     pixels[:, :, 0] = np.arange(300)[:, None] // 2

@@ -61,6 +61,12 @@ def test_what_is_like_the_labels_is_found_and_what_was_rejected_is_not(
     assert len(squares) <= 2
 
 
+def test_labels_within_each_other_are_learned_from(store: FeatureStore, discs: np.ndarray) -> None:
+    within = discs[:1] + [4.0, 4, -4, -4]
+    learned = run_job(learn_head([Lesson(store, np.concatenate([discs[:1], within]))]))
+    assert len(run_job(find_places(learned, store)).boxes)
+
+
 def test_the_same_is_found_in_parts_of_any_size(
     store: FeatureStore, head: SuggestionHead, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,6 +16,7 @@ from microscope_qc.core.jobs import run_job
 from microscope_qc.core.matching import match_by_overlap
 from microscope_qc.project import Project
 from microscope_qc.project.runs.journal import write_status
+from microscope_qc.project.scenes import read_facts
 from microscope_qc.project.suggestions import SuggestionSet, read_how_good, read_suggestions, write_suggestions
 from microscope_qc.workflows.exchange.export import export_boxes
 from microscope_qc.workflows.results.statistics import project_statistics
@@ -230,6 +231,17 @@ def test_without_labels_only_the_features_are_made_ready(tmp_path: Path, drawn: 
         run_job(suggest_as_asked(project.path, first=1))
         assert read_suggestions(project.path, project.slides[0]) is None
         assert known_slides(project)[0].store.complete
+
+
+def test_labels_of_a_slide_that_was_not_read_yet_wait_for_it(
+    project: Project, tmp_path: Path, drawn: Discs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_discs(tmp_path / "T.png", seed=5)
+    project.slides.add_many([read_facts(tmp_path / "T.png")])
+    run_job(suggest_as_asked(project.path, first=2))
+    assert read_suggestions(project.path, project.slides[1]) is None, "there is nothing to learn from yet"
+    run_job(suggest_as_asked(project.path, first=1))
+    assert read_suggestions(project.path, project.slides[1]) is not None
 
 
 def test_findings_that_look_alike(project: Project, drawn: Discs) -> None:

@@ -245,7 +245,8 @@ class LabelLearning(QObject):
         self.changed.emit()
 
     def _on_boxes_changed(self, change: BoxChange) -> None:
-        if change.kind in {"removed", "reset"}:  # what lay there, as before an undo, is suggested again
+        # what lay there, as before an undo, is suggested again; what is being read does not know what came meanwhile
+        if change.kind in {"removed", "reset"} or self._reader.busy("read"):
             self._read()
 
     def _want_round(self) -> None:

@@ -182,13 +182,20 @@ class Suggested:
         return int(self._shown[best]) if shares[best] >= SAME else None
 
     def set_sure(self, sure: float | None) -> None:
-        """Show those with this score and above, also of later rounds, and remember it in the project."""
-        if sure == self.sure:
-            return
-        self.sure = sure
-        if self._session.can_write and self._session.project is not None:
-            self._session.project.settings.remember(_SETTING, sure)
-        self._set(self.found, self._open)
+        """Show those with this score and above, also of later rounds."""
+        if sure != self.sure:
+            self.sure = sure
+            self._set(self.found, self._open)
+
+    def keep_sure(self) -> bool:
+        """Remember in the project how sure they must be; False while the project cannot be written without waiting."""
+        project = self._session.project
+        if project is None or not self._session.can_write or project.settings.get(_SETTING) == self.sure:
+            return True
+        if project.is_writing:
+            return False
+        project.settings.remember(_SETTING, self.sure)
+        return True
 
     def _sort(self) -> None:
         self._shown = self._open[self.found.scores[self._open] >= self.limit]

@@ -92,6 +92,8 @@ def _read(mosaic: Mosaic, frame: Floats, pieces: PieceCache) -> tuple[np.ndarray
         math.ceil(frame[2] / down_y), math.ceil(frame[3] / down_x),
     )  # fmt: skip
     inside = wanted.clip(mosaic.levels[level].shape)
+    if min(inside.shape) <= 0:
+        raise ValueError("nothing of it is on the slide")
     try:
         part = _from_pieces(mosaic, inside, level, pieces)
     except (MicroscopeQCError, OSError, ValueError):

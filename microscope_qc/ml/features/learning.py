@@ -94,6 +94,8 @@ def learn_with_left_out(lessons: Sequence[Lesson], *, seed: int = 0) -> Job[Head
         mine = np.isin(cells.of, np.flatnonzero(folds == fold))
         # as a defect that nobody has labelled
         of, unknown = np.where(mine, BACKGROUND, cells.of), replace(cells, near=cells.near & ~mine)
+        if not (of >= 0).any():  # labels within each other may share their cells
+            continue
         without, shift = _discriminant(rows, of, unknown, rejected=rejected)
         told = rows[mine] @ without + shift
         for label in np.unique(cells.of[mine]):

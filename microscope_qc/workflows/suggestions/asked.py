@@ -70,8 +70,10 @@ def suggest_as_asked(path: Path, *, first: int | None = None, hold_off: HoldOff 
         known = sorted(known_slides(project), key=lambda slide: slide.record.id != first)
         if known and not known[0].store.complete:
             yield from _embedded(project, known[0], hold_off)
-        labels, digest = sum(len(slide.class_ids) for slide in known), digest_of(known)
-        ready = [slide for slide in known if slide.store.complete]
+        ready, digest = [slide for slide in known if slide.store.complete], digest_of(known)
+        labels = sum(
+            len(slide.class_ids) for slide in ready
+        )  # those of other slides are learned from when these are read
         if not labels or _is_up_to_date(project, ready, digest):
             return
         learned = yield from _noted(learn(known), f"learning from {labels} labels")

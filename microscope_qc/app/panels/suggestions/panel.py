@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QSignalBlocker, Qt, Signal
+from qtpy.QtCore import QSignalBlocker, Qt, QTimer, Signal
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QPushButton, QSlider, QVBoxLayout, QWidget
 from superqt import QFlowLayout
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from microscope_qc.app.session.session import Session
 
 SIDE_PX = 96
+KEEP_MS = 400
+"""A slider that has rested so long is remembered: each of its steps would write to the disk."""
 HINT = "<b>K</b> next &nbsp; <b>Enter</b> right &nbsp; <b>N</b> wrong &nbsp; <b>1–9</b> its class"
 
 
@@ -46,6 +48,10 @@ class SuggestionsDock(QWidget):
         self.sure.valueChanged.connect(self._on_sure_moved)
         self.sure_value.setMinimumWidth(self.fontMetrics().horizontalAdvance("0.00 "))
         self.sure_words = QLabel("sure ≥")
+        self._keep_sure = QTimer(self)
+        self._keep_sure.setSingleShot(True)
+        self._keep_sure.setInterval(KEEP_MS)
+        self._keep_sure.timeout.connect(self._on_sure_settled)
         self.grid = SuggestionGrid(session)
         self.grid.set_side(SIDE_PX)
         self.next = QPushButton("Next")
@@ -95,6 +101,11 @@ class SuggestionsDock(QWidget):
 
     def _on_sure_moved(self, hundredths: int) -> None:
         self._session.suggested.set_sure(hundredths / 100)
+        self._keep_sure.start()
+
+    def _on_sure_settled(self) -> None:
+        if not self._session.suggested.keep_sure():
+            self._keep_sure.start()
 
     def _refresh(self) -> None:
         session, suggested = self._session, self._session.suggested
