@@ -122,8 +122,12 @@ def is_amount(heading: str) -> bool:
 
 
 _SYMBOL = re.compile(r"[A-Z][a-z]{1,2}(?:[ -]?[KLM])?")
-_NO_SYMBOLS = {"Avg", "Nr", "No", "Pos", "Typ", "Tag", "Yes", "Hv", "Eht"}
-_TOTAL = re.compile(r"(total|sum|summe|gesamt)s?\b.*", re.IGNORECASE)
+_NO_SYMBOLS = {
+    "Avg", "Azi", "Cps", "Cts", "Det", "Dt", "Eht", "Fov", "Hfw", "Hv", "Id", "Idx", "Img", "Kv", "Lt", "Mag", "No",
+    "Nr", "Num", "Pix", "Pos", "Pts", "Ref", "Rot", "Row", "Rt", "Run", "Tag", "Toa", "Typ", "Wd", "Yes",
+}  # fmt: skip
+_TOTAL = re.compile(r"(?:total|sum|summe|gesamt)s?\b(.*)", re.IGNORECASE)
+_OF_AMOUNTS = {"%", "in", "norm", "normalised", "normalized"}
 
 
 def is_like_element(heading: str) -> bool:
@@ -133,8 +137,9 @@ def is_like_element(heading: str) -> bool:
 
 
 def is_total(heading: str) -> bool:
-    """Whether a line or column holds what all amounts add up to."""
-    return _TOTAL.fullmatch(heading.strip()) is not None
+    """Whether a line or column holds what all amounts add up to: "Total", "Total [wt.%]", but not "Total counts"."""
+    said = _TOTAL.fullmatch(heading.strip())
+    return said is not None and set(re.findall(r"\w+|%", _UNITS.sub(" ", said.group(1).casefold()))) <= _OF_AMOUNTS
 
 
 def stage_columns(words: Sequence[str]) -> list[tuple[int, float]]:

@@ -446,12 +446,15 @@ class _Reader:
         if not any(sums):
             yield Spectrum(label[:200], {}, {}, stage_mm, False, (*notes, "It holds no amounts."), row=row)
             return
-        computed = not set(wt) <= set(at)
-        if computed and not set(at) <= set(wt):
+        if not (set(wt) <= set(at) or set(at) <= set(wt)):
             raise ExchangeError(
                 f"{self.name}, {label[:60]}: some elements are in weight % and others in atom %.",
                 hint="Give all of them in one of the two.",
             )
+        if at and wt and 0 in sums:  # nothing of anything in one unit, but not in the other
+            notes.append(f"Its {UNITS['wt' if any(at.values()) else 'at']} are all 0: they are left out.")
+            at, wt = (known if any(known.values()) else {} for known in (at, wt))
+        computed = not set(wt) <= set(at)
         if computed:
             at = atomic_percent(wt)
         elif at.keys() == wt.keys():

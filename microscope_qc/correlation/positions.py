@@ -17,6 +17,8 @@ _BETWEEN = re.compile(r"(?<=\d)([.]\d+),(?=\s*[+−-]?\d+[.]\d)")
 MOST_LINES = 1000
 _FARTHEST_MM = 1000.0
 """No stage of a microscope goes farther."""
+_FARTHEST_FROM_MARKS_MM = 300.0
+"""Nor farther from the marks of what lies on it."""
 
 
 def position_in(text: str, *, unit: str = "mm") -> tuple[float, float]:
@@ -82,7 +84,8 @@ def wrong_unit(found_mm: np.ndarray, known_mm: np.ndarray) -> str:
     ----------
     found_mm, known_mm
         The positions, and those of the marks of an alignment near which they must lie, shapes (n, 2) and (m, 2), in mm.
-        Without marks only what no stage reaches is told.
+        Without marks only what no stage reaches is told. Around marks at the origin anything lies once it is divided by
+        1000: there it also takes that most positions are farther from the marks than a stage goes.
     """
     if not len(found_mm):
         return ""
@@ -90,9 +93,12 @@ def wrong_unit(found_mm: np.ndarray, known_mm: np.ndarray) -> str:
         return "µm" if np.abs(found_mm).max() > _FARTHEST_MM else ""
     middle = known_mm.mean(axis=0)
     reach = np.linalg.norm(known_mm - middle, axis=1).max()
-    if np.linalg.norm(found_mm - middle, axis=1).min() <= 3 * reach:
+    far = np.linalg.norm(found_mm - middle, axis=1)
+    if far.min() <= 3 * reach:
         return ""
     for unit, factor in (("µm", 0.001), ("m", 1000.0)):
+        if unit == "µm" and np.median(far) <= _FARTHEST_FROM_MARKS_MM:
+            continue
         if np.linalg.norm(found_mm * factor - middle, axis=1).max() <= 1.5 * reach:
             return unit
     return ""

@@ -15,7 +15,7 @@ from microscope_qc.core.boxes import make_rows
 from microscope_qc.core.elements import ATOMIC_WEIGHT, element_in
 from microscope_qc.core.errors import ExchangeError, MicroscopeQCError
 from microscope_qc.correlation.edx import match_spectra
-from microscope_qc.correlation.edx_headings import unit_in
+from microscope_qc.correlation.edx_headings import is_like_element, is_total, unit_in
 from microscope_qc.correlation.edx_tables import read_spectra, spectra_in
 
 WT = {"O": 30.0, "Co": 20.0, "Ni": 50.0}
@@ -312,3 +312,59 @@ def test_what_is_no_element_is_left_out_and_said(rows, left_out):
     assert [note for note in spectrum.notes if "not an element" in note] == [
         f"“{name}” is not an element and is left out." for name in left_out
     ]
+
+
+@pytest.mark.parametrize("layout", ["columns", "block"])
+@pytest.mark.parametrize(
+    ("at", "wt", "measured", "left_out"),
+    [
+        ((0, 0), (30, 70), "wt", "atom %"),
+        ((30, 70), (0, 0), "at", "weight %"),
+        ((30, 70), (0, 0, 0), "at", "weight %"),
+        ((0, 0), (30, 70, 0), "wt", "atom %"),
+    ],
+)
+def test_amounts_that_are_all_zero_in_one_unit_were_not_measured_in_it(layout, at, wt, measured, left_out):
+    names = ["O", "Ni", "Fe"]
+    cells = {"at%": dict(zip(names, at, strict=False)), "wt%": dict(zip(names, wt, strict=False))}
+    if layout == "columns":
+        heads = [f"{e} {unit}" for unit, known in cells.items() for e in known]
+        rows = [["Spectrum", *heads], ["D3", *(str(n) for known in cells.values() for n in known.values())]]
+    else:
+        lines = [[e, *(str(known.get(e, "")) for known in cells.values())] for e in names[: max(len(at), len(wt))]]
+        rows = [["D3"], ["Element", "Atomic %", "Weight %"], *lines]
+    (spectrum,) = spectra_in(rows)
+    known = {(a.unit, a.element): a.percent for a in spectrum.amounts}
+    assert known[measured, "O"] == 30 and known[measured, "Ni"] == 70
+    assert all(known[unit, e] > 0 for unit in ("at", "wt") for e in ("O", "Ni"))
+    assert not spectrum.doubts and spectrum.notes == (f"Its {left_out} are all 0: they are left out.",)
+
+
+def test_zeros_of_one_unit_do_not_hide_that_elements_are_in_different_units():
+    with pytest.raises(ExchangeError, match="some elements are in weight % and others in atom %"):
+        spectra_in([["Spectrum", "O at%", "Ni wt%"], ["D3", "60", "0"]])
+
+
+@pytest.mark.parametrize(
+    ("heading", "total"),
+    [("Total", True), ("Totals", True), ("Summe:", True), ("Total at%", True), ("Total [norm. wt.%]", True),
+     ("Sum (Weight %)", True), ("Total Massenprozent", True), ("Gesamt Gew.-%", True), ("Total atomic", True),
+     ("Total counts", False), ("Total Counts (cps)", False), ("Sum spectrum", False), ("Total time", False),
+     ("Total C", False), ("Total 2", False), ("Total unn. [wt.%]", False), ("Totally", False)],
+)  # fmt: skip
+def test_only_a_total_of_amounts_is_one(heading, total):
+    assert is_total(heading) is total
+
+
+@pytest.mark.parametrize("heading", ["Mag", "Wd", "Kv", "Cts", "Cps", "Id", "Fov", "Lt", "Live time", "kV", "WD"])
+def test_settings_of_the_microscope_do_not_look_like_elements(heading):
+    assert not is_like_element(heading) and is_like_element("Xx") and is_like_element("Qq K")
+
+
+def test_counts_and_settings_beside_amounts_are_no_doubt():
+    heads = ["Spectrum", "O at%", "Ni at%", "Total counts", "Mag", "kV", "Live time", "WD", "Wd", "Cps", "Total"]
+    (spectrum,) = spectra_in([heads, ["D3", "60", "40", "250000", "500", "20", "30", "10", "10", "9000", "100"]])
+    assert spectrum.doubts == () and spectrum.notes == () and spectrum.kv == 20
+    lines = [["Atomic %"], ["Spectrum", "D3"], ["O", "60"], ["Ni", "40"], ["Total counts", "250000"], ["Mag", "500"]]
+    (spectrum,) = spectra_in(lines)
+    assert spectrum.doubts == () and spectrum.notes == ()

@@ -121,6 +121,15 @@ def test_positions_elsewhere_on_the_stage_may_be_in_mm() -> None:
     assert wrong_unit(np.array([[10500.0, 20500.0]]), marks) == "µm"
 
 
+def test_positions_elsewhere_may_be_in_mm_where_the_marks_are_around_the_origin() -> None:
+    marks = np.array([[-6.0, -6.0], [6.0, -6.0], [-6.0, 6.0], [6.0, 6.0]])
+    assert wrong_unit(np.array([[40.0, 0.0]]), marks) == ""
+    assert wrong_unit(np.array([[40.0, 0.0], [0.0, -65.0], [400.0, 0.0]]), marks) == ""  # one mistyped
+    assert wrong_unit(np.array([[40.0, 0.0], [60.0, 60.0]]), marks / 20) == ""  # more than 100 times as far
+    assert wrong_unit(np.array([[4000.0, 0.0], [-6000.0, 6000.0], [50.0, 30.0]]), marks) == "µm"
+    assert wrong_unit(1000 * marks, marks) == "µm"
+
+
 def test_marks_in_another_unit_make_no_alignment_and_no_drift(
     aligned: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
