@@ -80,41 +80,63 @@ echo '{"event": "end", "exit_code": 0, "error": null, "seconds": 0.1}'
 SHELL = pytest.mark.skipif(os.name == "nt" or not shutil.which("xargs"), reason="a script for a shell")
 
 
-@SHELL
-def test_the_script_does_each_slide_once_and_names_what_failed(tmp_path: Path) -> None:
-    """With a command in place of the program that only tells how it was called."""
-    slides, out, calls = tmp_path / "my slides", tmp_path / "out", tmp_path / "calls"
-    slides.mkdir()
-    for name in ("A 1.tif", "B.tif", "Odd.tif", ".hidden"):
-        (slides / name).touch()
+@pytest.fixture
+def told(tmp_path: Path) -> dict[str, str]:
+    """An environment in which ``microscope-qc`` only writes into the file ``calls`` how it was called."""
     fake = tmp_path / "bin" / "microscope-qc"
     fake.parent.mkdir()
     fake.write_text(FAKE, encoding="utf-8")
     fake.chmod(0o755)
-    environment = dict(os.environ, PATH=f"{fake.parent}{os.pathsep}{os.environ['PATH']}", CALLS=str(calls))
+    path = f"{fake.parent}{os.pathsep}{os.environ['PATH']}"
+    return dict(os.environ, PATH=path, CALLS=str(tmp_path / "calls"))
+
+
+@SHELL
+def test_the_script_does_each_slide_once_and_names_what_failed(tmp_path: Path, told: dict[str, str]) -> None:
+    slides, out, calls = tmp_path / "my slides", tmp_path / "out", tmp_path / "calls"
+    slides.mkdir()
+    for name in ("A 1.tif", "B.tif", "Odd.tif", ".hidden"):
+        (slides / name).touch()
 
     def scan() -> tuple[int, str, list[str]]:
         calls.write_text("")
         arguments = ["sh", str(EXAMPLES / "scan_all.sh"), str(slides), str(out), "our-model", "2"]
-        done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False, timeout=60)
+        done = subprocess.run(arguments, env=told, capture_output=True, text=True, check=False, timeout=60)
         assert done.stderr == ""
         return done.returncode, done.stdout, calls.read_text().splitlines()
 
     code, said, called = scan()
     assert (code, said.split(". ")[0]) == (2, "2 slides scanned, 1 failed")
-    assert (out / "failed.txt").read_text() == 'Odd: Odd is no "slide". Look at it.\n'
+    assert (out / "failed.txt").read_text() == 'Odd.tif: Odd is no "slide". Look at it.\n'
     assert len(called) == 6, called
     assert sum(call.startswith("detect") and "--model our-model --json-lines" in call for call in called) == 2
-    assert called[-1].startswith(f"stats {out}/A 1.mqc {out}/B.mqc --group-by slide --csv {out}/summary.csv")
+    groups = "--group-by project --group-by slide"
+    assert called[-1].startswith(f"stats {out}/A 1.tif.mqc {out}/B.tif.mqc {groups} --csv {out}/summary.csv")
     assert (out / "summary.csv").is_file()
 
     code, _, called = scan()
     assert (code, [call.split()[0] for call in called]) == (2, ["new", "stats"]), "what is done is not done again"
     (slides / "Odd.tif").unlink()
-    (out / "Odd.jsonl").unlink()
+    (out / "Odd.tif.jsonl").unlink()
     assert scan()[0] == 0
     done = subprocess.run(["sh", str(EXAMPLES / "scan_all.sh"), "x"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (2, "usage: sh scan_all.sh SLIDES OUT [MODEL] [PROCESSES]\n")
+
+
+@SHELL
+def test_the_script_takes_slides_of_one_name_and_slides_that_are_folders(tmp_path: Path, told: dict[str, str]) -> None:
+    slides, out = tmp_path / "in.zarr", tmp_path / "out"
+    for folder in ("c.ome.zarr/0", "inside", ".hidden.zarr"):
+        (slides / folder).mkdir(parents=True)
+    for name in ("a.png", "a.tif", "c.ome.zarr/.zattrs", "c.ome.zarr/0/0.tif", "inside/d.tif"):
+        (slides / name).touch()
+    arguments = ["sh", str(EXAMPLES / "scan_all.sh"), str(slides), str(out)]
+    done = subprocess.run(arguments, env=told, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("3 slides scanned, 0 failed.")
+    calls = (tmp_path / "calls").read_text().splitlines()
+    new = [f"new {out}/{name}.mqc {slides}/{name} --json-lines" for name in ("a.png", "a.tif", "c.ome.zarr")]
+    assert [call for call in calls if call.startswith("new")] == new
 
 
 @pytest.mark.long
@@ -123,9 +145,9 @@ def test_the_script_scans_a_folder_and_says_which_slides_failed(tmp_path: Path, 
     slides, out = tmp_path / "my slides", tmp_path / "out"
     slides.mkdir()
     rng = np.random.default_rng(3)
-    for name in ("A 1", "B"):
+    for name in ("A 1.tif", "B.tif", "B.tiff"):
         pixels = rng.integers(60, 200, (256, 256), dtype=np.uint8)
-        write_with_scale(slides / f"{name}.tif", pixels)
+        write_with_scale(slides / name, pixels)
     (slides / "broken.tif").write_bytes(b"II*\0nothing")
     model = untrained_model(tmp_path / "model")
 
@@ -135,12 +157,13 @@ def test_the_script_scans_a_folder_and_says_which_slides_failed(tmp_path: Path, 
 
     done = scan()
     assert done.returncode == 2, done.stderr
-    assert done.stdout.startswith("2 slides scanned, 1 failed."), done.stdout
+    assert done.stdout.startswith("3 slides scanned, 1 failed."), done.stdout
     failed = (out / "failed.txt").read_text(encoding="utf-8")
-    assert failed.startswith("broken: ") and failed.count("\n") == 1 and "{" not in failed
+    assert failed.startswith("broken.tif: ") and failed.count("\n") == 1 and "{" not in failed
     with (out / "summary.csv").open(encoding="utf-8-sig") as file:
-        assert {row["slide"] for row in csv.DictReader(file)} >= {"A 1", "B"}
-    last = json.loads((out / "B.jsonl").read_text(encoding="utf-8").splitlines()[-1])
+        rows = {(row["project"], row["slide"]) for row in csv.DictReader(file)}
+    assert rows >= {("A 1.tif", "A 1"), ("B.tif", "B"), ("B.tiff", "B")}, "slides of one name have rows of their own"
+    last = json.loads((out / "B.tif.jsonl").read_text(encoding="utf-8").splitlines()[-1])
     assert (last["event"], last["exit_code"]) == ("end", 0)
 
 

@@ -7,7 +7,7 @@
 ``progress``          ``done``, ``total``, ``unit``, ``note``, ``seconds_left`` (null where it is not known)
 ``result``            ``result``: the document of ``--json``; commands that go on tell one after the other
 ``text``              ``text``: a line that the command prints for people
-``end``               ``exit_code``, ``error`` (the sentence, null when all went well), ``seconds``; always the last one
+``end``               ``exit_code``, ``error`` (the sentence of stderr, or null), ``seconds``; always the last
 ====================  ==================================================================================================
 """
 

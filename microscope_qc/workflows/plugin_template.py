@@ -75,5 +75,11 @@ def new_plugin(name: str, parent: Path) -> NewPlugin:
 def _renamed(text: str, name: str, package: str) -> str:
     """Text of the template with the name in place of the word template."""
     title = name.replace("-", " ").capitalize()
-    text = text.replace("microscope_qc_template", package).replace("test_template", f"test_{name.replace('-', '_')}")
-    return text.replace("Template", title).replace("template", name)
+    words = {
+        "microscope_qc_template": package,
+        "test_template": f"test_{name.replace('-', '_')}",
+        "Template": title,
+        "template": name,
+    }
+    # in one pass, as the name may hold words of the template itself
+    return re.sub("|".join(words), lambda found: words[found[0]], text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ import pytest
 from qtpy.QtCore import QPoint, Qt, QUrl
 from qtpy.QtGui import QShortcut
 from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QDialog, QMessageBox
 
 from microscope_qc import __version__, app
 from microscope_qc.app.dialogs.manual import ManualWindow
@@ -19,7 +21,7 @@ from microscope_qc.app.dialogs.settings import SettingsDialog
 from microscope_qc.app.panels.areas.numbers import COLUMNS as AREA_COLUMNS
 from microscope_qc.app.panels.spec import BUILT_IN, WORKSPACES
 from microscope_qc.app.panels.statistics.lines import COLUMNS as STATISTICS_COLUMNS
-from microscope_qc.app.shell.help import DIALOGS, page_of, words_of
+from microscope_qc.app.shell.help import DIALOGS, page_of, page_of_dialog, words_of
 from microscope_qc.app.shell.tour import STEPS
 from microscope_qc.app.shell.workspaces import TITLES
 from microscope_qc.core.manual import ACTION, INDEX, manual
@@ -88,19 +90,27 @@ def test_the_page_is_that_of_what_has_the_focus(the_window: MainWindow, project)
     the_window.session.set_project(None)
 
 
-def dialogs() -> set[str]:
-    """Names of the classes of dialogs, wherever they are."""
-    found = set()
+def dialogs() -> dict[str, type[QDialog]]:
+    """Classes of dialogs by their names, wherever they are, and those that are made from them."""
+    bases: dict[str, tuple[str, set[str]]] = {}
     for path in Path(app.__file__).parent.rglob("*.py"):
+        module = ".".join(path.relative_to(Path(app.__file__).parents[2]).with_suffix("").parts)
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ClassDef) and any(ast.unparse(base) == "QDialog" for base in node.bases):
-                found.add(node.name)
-    return found
+            if isinstance(node, ast.ClassDef):
+                bases[node.name] = (module, {ast.unparse(base).split(".")[-1] for base in node.bases})
+    found, before = {"QDialog"}, 0
+    while len(found) > before:
+        before = len(found)
+        found |= {name for name, (_, above) in bases.items() if above & found}
+    return {name: getattr(import_module(bases[name][0]), name) for name in found - {"QDialog", "ManualWindow"}}
 
 
 def test_every_dialog_has_a_page() -> None:
-    assert dialogs() - {"ManualWindow"} == DIALOGS.keys()
-    assert set(DIALOGS.values()) <= manual().pages.keys()
+    found = dialogs()
+    assert DIALOGS.keys() <= found.keys()
+    assert {"SpecimenTableDialog", "SpecimenNamesDialog"} <= found.keys()
+    assert [name for name, kind in found.items() if page_of_dialog(kind) not in manual().pages] == []
+    assert page_of_dialog(QMessageBox) is None
 
 
 def test_a_dialog_opens_its_page_and_keeps_the_manual_usable(the_window: MainWindow, qtbot) -> None:

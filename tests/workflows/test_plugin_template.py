@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -42,6 +43,20 @@ def test_nothing_of_the_template_is_left_in_it(begun) -> None:
         assert "template" not in text.casefold() and "template" not in path.name
         if path.suffix == ".py":
             compile(text, str(path), "exec")
+
+
+def test_a_name_may_hold_the_words_of_the_template(tmp_path: Path) -> None:
+    made = new_plugin("my-test-template", tmp_path)
+    assert made.package == "microscope_qc_my_test_template"
+    names = {path.relative_to(made.folder).as_posix() for path in made.files}
+    assert {f"{made.package}/panel.py", "tests/test_my_test_template.py"} <= names
+    for path in made.files:
+        text = path.read_text(encoding="utf-8")
+        used = set(re.findall(r"microscope_qc_\w+(?:-\w+)*", text))
+        assert used <= {made.package} and "my-test-my" not in text
+        if path.suffix == ".py":
+            compile(text, str(path), "exec")
+    assert '"my-test-template-net"' in (made.folder / made.package / "architecture.py").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", ["", "Our", "our_lab", "-lab", "lab-", "../lab", "1lab", "template", "a" * 41])

@@ -31,7 +31,7 @@ DIALOGS = {
     "SlideInfoDialog": "panels/slides", "SpecimenDialog": "tasks/open-slides", "TrainingDialog": "tasks/exchange",
     "_PlanDialog": "tasks/open-slides",
 }  # fmt: skip
-"""Pages of dialogs, by the names of their classes."""
+"""Pages of dialogs, by the names of their classes or of those that they are made from."""
 
 
 def show_manual(navigator: WindowNavigator, _context: Context) -> None:
@@ -69,6 +69,11 @@ def page_of(widget: QWidget | None, workspace: str) -> str:
     return page if page in names else INDEX
 
 
+def page_of_dialog(kind: type[QDialog]) -> str | None:
+    """Page of a class of dialogs, its own or else that of the nearest class it is made from; None if there is none."""
+    return next((DIALOGS[one.__name__] for one in kind.__mro__ if one.__name__ in DIALOGS), None)
+
+
 class DialogHelp(QObject):
     """Gives every dialog that is opened the key of the manual: a dialog keeps the keys of the window from working.
 
@@ -86,12 +91,12 @@ class DialogHelp(QObject):
 
     def _on_focus_changed(self, _before: QWidget | None, now: QWidget | None) -> None:
         dialog = None if now is None else now.window()
-        name = type(dialog).__name__
-        if isinstance(dialog, QDialog) and name in DIALOGS and not dialog.findChildren(QShortcut, "help"):
+        page = page_of_dialog(type(dialog)) if isinstance(dialog, QDialog) else None
+        if isinstance(dialog, QDialog) and page is not None and not dialog.findChildren(QShortcut, "help"):
             for keys in self._navigator.book.shortcuts(self._navigator.book.table["help.manual"]):
                 shortcut = QShortcut(QKeySequence(keys), dialog)
                 shortcut.setObjectName("help")
-                shortcut.activated.connect(partial(self._show, dialog, DIALOGS[name]))
+                shortcut.activated.connect(partial(self._show, dialog, page))
 
     def _show(self, dialog: QDialog, page: str) -> None:
         window = next(iter(dialog.findChildren(ManualWindow)), None)
