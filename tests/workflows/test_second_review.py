@@ -16,6 +16,8 @@ from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.sheets import read_sheet, write_sheet
 from microscope_qc.project import Project
+from microscope_qc.project.parts import standards
+from microscope_qc.project.parts.standards import SECOND_REVIEW
 from microscope_qc.workflows.results.second_agreement import again_lines, compared_again
 from microscope_qc.workflows.review import second_review
 from microscope_qc.workflows.review.second_review import SecondVerdict
@@ -91,6 +93,80 @@ def test_the_first_verdict_is_the_one_at_the_beginning(cells: Project) -> None:
         second_review.judge(cells, 1, {999_999: SecondVerdict(False, 0, "other")})
     with pytest.raises(InputError, match="no second review 7"):
         compared_again(cells, 7)
+
+
+def test_a_verdict_writes_little_and_undo_takes_back_only_it(cells: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(second_review, "PIECE", 10)
+    known = second_review.begin(cells, every(cells), user="B")
+    order, no = known.findings.tolist(), SecondVerdict(False, 0, "duplicate")
+    sizes = []
+    for finding in order:
+        known = second_review.judge(cells, 1, {finding: no}, seconds=2.0)
+        sizes.append(max(len(json.dumps(one.data)) for one in list(cells.standards)[1:]))
+    assert max(sizes) < 600 and len(cells.standards) == 1 + 5
+    assert not known.left and known.seconds == 2.0 * 45
+    cells.history.undo()
+    back = second_review.second_review_named(cells, 1)
+    assert back.left == [order[-1]] and back.seconds == 2.0 * 44
+    yes = SecondVerdict(True, cells.classes[0].id)
+    second_review.judge(cells, 1, {order[0]: yes, order[20]: yes, order[30]: None})
+    path = cells.path
+    cells.close()
+    with Project.open(path) as again:
+        read = second_review.second_review_named(again, 1)
+        expected = dict.fromkeys(order[:44], no) | {order[0]: yes, order[20]: yes}
+        del expected[order[30]]
+        assert read.second == expected
+        again.history.undo()
+        assert second_review.second_review_named(again, 1).second == back.second
+        second_review.end(again, 1)
+        assert not second_review.second_review_named(again, 1).is_open
+        again.history.undo()
+        assert second_review.second_review_named(again, 1).is_open
+        second_review.remove(again, 1)
+        assert not again.standards
+        again.history.undo()
+        assert second_review.second_review_named(again, 1).second == back.second
+
+
+def test_no_verdict_is_refused_for_its_length(cells: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = second_review.begin(cells, every(cells))
+    monkeypatch.setattr(second_review, "PIECE", 10)
+    monkeypatch.setattr(standards, "LONGEST", len(json.dumps(known.record.data)))
+    for finding in known.findings.tolist():
+        second_review.judge(cells, 1, {finding: SecondVerdict(False, 0, "preparation artefact")})
+    second_review.end(cells, 1)
+    assert len(second_review.second_review_named(cells, 1).second) == 45
+
+
+def test_it_keeps_when_it_was_begun(cells: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = second_review.begin(cells, every(cells))
+    monkeypatch.setattr(standards, "now", lambda: "2099-01-01T00:00:00")
+    second_review.judge(cells, 1, {known.findings.tolist()[0]: SecondVerdict(False, 0, "other")})
+    second_review.end(cells, 1)
+    assert second_review.second_review_named(cells, 1).begun[:10] == known.begun[:10] < "2099"
+
+
+def test_verdicts_of_an_older_version_are_read_and_can_be_taken_back(cells: Project) -> None:
+    known = second_review.begin(cells, every(cells))
+    one, two = known.findings.tolist()[:2]
+    older = known.record.data | {"second": {str(n): [False, 0, "other"] for n in (one, two)}, "seconds": 5.0}
+    del older["begun"]
+    kept = cells.standards.keep(SECOND_REVIEW, "1", older)
+    read = second_review.judge(cells, 1, {one: None}, seconds=1.0)
+    assert read.second == {two: SecondVerdict(False, 0, "other")} and read.seconds == 6.0 and read.begun == kept.kept
+    assert second_review.second_review_named(cells, 1).second == read.second
+    cells.standards.keep(SECOND_REVIEW, "1", {})
+    assert second_review.begin(cells, every(cells)).number == 2, "nothing replaces one that cannot be read"
+
+
+def test_a_finding_with_two_verdicts_in_a_table_is_named(cells: Project, tmp_path: Path) -> None:
+    path = tmp_path / "twice.csv"
+    write_sheet(path, ["finding", "verdict"], [["4", "f"], ["5", "d"], ["4", "F"]], title="t")
+    assert len(second_review.read_verdicts(cells, path)) == 2
+    write_sheet(path, ["finding", "verdict"], [["4", "f"], ["5", "d"], ["4", "d"]], title="t")
+    with pytest.raises(InputError, match="Line 4 of twice.csv: finding 4 is there twice, with different verdicts"):
+        second_review.read_verdicts(cells, path)
 
 
 def test_a_table_goes_out_without_verdicts_and_comes_back_with_them(

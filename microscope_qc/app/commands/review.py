@@ -83,7 +83,9 @@ def _severity(context: Context) -> None:
 def _second_review(context: Context) -> None:
     from microscope_qc.app.dialogs.second_review import SecondReviewDialog
 
-    SecondReviewDialog(context.session, context.navigator.window).exec()
+    dialog = SecondReviewDialog(context.session, context.navigator.window)
+    dialog.exec()
+    dialog.deleteLater()
 
 
 def _next(context: Context) -> None:

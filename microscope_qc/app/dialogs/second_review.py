@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from qtpy.QtCore import QRectF, Qt
-from qtpy.QtGui import QCloseEvent, QColor, QKeyEvent, QPainter, QPaintEvent, QWheelEvent
+from qtpy.QtGui import QCloseEvent, QColor, QKeyEvent, QKeySequence, QPainter, QPaintEvent, QShortcut, QWheelEvent
 from qtpy.QtWidgets import (
     QDialog,
     QFormLayout,
@@ -154,15 +154,14 @@ class SecondReviewDialog(QDialog):
         self.back.clicked.connect(lambda: self._go(self.place - 1))
         self.finish.clicked.connect(self._on_finish)
         self.finish.setToolTip("What is not judged by then is no part of it")
-        self.buttons: dict[str, QPushButton] = {}
+        self.buttons: dict[SecondVerdict, QPushButton] = {}
         page, side = QWidget(), QVBoxLayout()
         for label in (self.progress, self.facts):
             label.setWordWrap(True)
             side.addWidget(label)
         side.addWidget(QLabel("<b>It is a defect of class</b>"))
         side.addLayout(self._grid([
-            (defect.key or defect.code, f"{defect.key}  {defect.code}".strip(), defect.name,
-             SecondVerdict(True, defect.id))
+            (defect.key, f"{defect.key}  {defect.code}".strip(), defect.name, SecondVerdict(True, defect.id))
             for defect in (self._session.project.classes if self._session.project else ())
         ]))  # fmt: skip
         side.addWidget(QLabel("<b>It is none</b>"))
@@ -189,7 +188,12 @@ class SecondReviewDialog(QDialog):
             button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
             button.clicked.connect(lambda _=False, verdict=verdict: self._judge(verdict))
             grid.addWidget(button, *divmod(number, columns))
-            self.buttons[key] = button
+            self.buttons[verdict] = button
+            if key:
+                # a shortcut finds Shift+1 whatever the layout types for it, and only while its button can be seen
+                shortcut = QShortcut(QKeySequence(key), button)
+                shortcut.setAutoRepeat(False)  # a key held down would judge findings that nobody looked at
+                shortcut.activated.connect(button.click)
         return grid
 
     def _make_end(self) -> None:
@@ -259,14 +263,8 @@ class SecondReviewDialog(QDialog):
 
     def _mark_said(self, said: SecondVerdict | None) -> None:
         """Show what was said in this review of the finding, as when going back."""
-        project = self._session.project
-        key = ""
-        if said is not None and project is not None:
-            classes = {defect.id: defect.key or defect.code for defect in project.classes}
-            letters = {reason: letter.upper() for letter, reason in REJECT_REASONS.items()}
-            key = classes.get(said.class_id, "") if said.is_defect else letters.get(said.reason, "")
-        for name, button in self.buttons.items():
-            button.setDown(name == key)
+        for verdict, button in self.buttons.items():
+            button.setDown(verdict == said)
 
     def _judge(self, verdict: SecondVerdict) -> None:
         known, project = self.known, self._session.project
@@ -316,16 +314,10 @@ class SecondReviewDialog(QDialog):
     # -- Qt ----------------------------------------------------------------------------------------------------------
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Qt: keys of classes and letters of reasons; the left arrow goes back."""
-        if self.pages.currentIndex() == 1:
-            shift = "Shift+" if event.modifiers() & Qt.KeyboardModifier.ShiftModifier else ""
-            button = self.buttons.get(shift + chr(event.key())) if event.key() < 128 else None
-            if button is not None:
-                button.click()
-                return
-            if event.key() == Qt.Key.Key_Left:
-                self._go(self.place - 1)
-                return
+        """Qt: the left arrow goes back."""
+        if self.pages.currentIndex() == 1 and event.key() == Qt.Key.Key_Left:
+            self._go(self.place - 1)
+            return
         super().keyPressEvent(event)
 
     def closeEvent(self, event: QCloseEvent) -> None:

@@ -1,12 +1,13 @@
 """Second reviews: somebody judges findings again that were judged before, without seeing how.
 
-What both said is kept side by side; the project's own judgements stay as they are.
+What both said is kept side by side; the project's own judgements stay as they are. What is said again is stored in
+pieces of some findings each, so that a click writes only one of them, however many findings the review has.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,15 @@ from microscope_qc.core.errors import InputError
 from microscope_qc.core.sheets import read_sheet
 from microscope_qc.core.wording import listed
 from microscope_qc.project import Project
-from microscope_qc.project.owner import user_name
-from microscope_qc.project.parts.standards import SECOND_REVIEW
+from microscope_qc.project.owner import now, user_name
+from microscope_qc.project.parts.standards import SECOND_REVIEW, SECOND_VERDICTS
 from microscope_qc.project.records import Standard
 from microscope_qc.workflows.review.judging import reject_reason
 
 MOST = 10_000
 """Findings of one second review."""
+PIECE = 50
+"""Findings whose verdicts are stored together, in the order in which they are shown."""
 NO_JUDGED = "None of these findings was judged: there is nothing to compare with."
 
 
@@ -76,7 +79,7 @@ class SecondReview:
 
 def second_reviews(project: Project) -> list[SecondReview]:
     """Return the second reviews of a project, oldest first; those that cannot be read are left out."""
-    found = [_read(record) for record in project.standards.of(SECOND_REVIEW)]
+    found = [_read(project, record) for record in project.standards.of(SECOND_REVIEW)]
     return [one for one in found if one is not None]
 
 
@@ -88,10 +91,10 @@ def second_review_named(project: Project, number: int) -> SecondReview:
     InputError
         When there is none.
     """
+    record = project.standards.named(SECOND_REVIEW, str(number))
+    if record is not None and (found := _read(project, record)) is not None:
+        return found
     known = second_reviews(project)
-    for one in known:
-        if one.number == number:
-            return one
     there = listed([str(one.number) for one in known]) or "none"
     raise InputError(f"There is no second review {number}.", hint=f"There are {there}.")
 
@@ -121,17 +124,19 @@ def begin(project: Project, ids: Ints, *, count: int | None = None, user: str = 
         first |= {int(row["id"]): _said(row) for row in judged}
     if not first:
         raise InputError(NO_JUDGED, hint="Judge findings first, or choose others.")
-    number = 1 + max((one.number for one in second_reviews(project)), default=0)
+    number = 1 + max(_numbers(project), default=0)
     known = np.array(sorted(first), np.int64)
     # another order for each review of the same findings
     order = known[np.argsort(chance(known * 1_000_003 + number), kind="stable")][:count]
     if len(order) > MOST:
         raise InputError(f"{len(order)} findings are too many for a second review.", hint=f"Take {MOST} at most.")
     data = {
-        "user": user or user_name(), "findings": order.tolist(), "seconds": None, "open": True, "second": {},
+        "user": user or user_name(), "findings": order.tolist(), "seconds": None, "open": True, "begun": now(),
         "first": {str(one): _stored(first[one]) for one in order.tolist()},
     }  # fmt: skip
-    return _keep(project, number, data)
+    kept = _read(project, project.standards.keep(SECOND_REVIEW, str(number), data))
+    assert kept is not None
+    return kept
 
 
 def judge(
@@ -151,19 +156,30 @@ def judge(
     """
     known = _open(project, number)
     classes = {defect.id for defect in project.classes}
-    second = dict(known.second)
+    places = {finding: place for place, finding in enumerate(known.findings.tolist())}
+    second, pieces = dict(known.second), dict[str, dict[str, Any]]()
     for finding, verdict in verdicts.items():
-        if finding not in known.first:
+        if finding not in places:
             raise InputError(f"Finding {finding} is none of second review {number}.")
-        if verdict is None:
-            second.pop(finding, None)
-            continue
-        if verdict.is_defect and verdict.class_id not in classes:
+        if verdict is not None and verdict.is_defect and verdict.class_id not in classes:
             raise InputError(f"There is no class {verdict.class_id}.")
-        second[finding] = verdict
-    total = known.seconds if seconds is None else seconds + (known.seconds or 0.0)
-    data = known.record.data | {"seconds": total, "second": {str(one): _stored(said) for one, said in second.items()}}
-    return _keep(project, number, data)
+        name = f"{number}/{places[finding] // PIECE}"
+        if name not in pieces:
+            kept = project.standards.named(SECOND_VERDICTS, name)
+            data = {"seconds": None, "second": {}} if kept is None else kept.data
+            pieces[name] = data | {"second": dict(data["second"])}
+        # null takes back what is stored with the review itself, as it once was
+        pieces[name]["second"][str(finding)] = None if verdict is None else _stored(verdict)
+        second.pop(finding, None)
+        if verdict is not None:
+            second[finding] = verdict
+    if not pieces:
+        return known
+    if seconds is not None:
+        piece = next(iter(pieces.values()))
+        piece["seconds"] = seconds + (piece["seconds"] or 0.0)
+    project.standards.keep_all(SECOND_VERDICTS, pieces, f"Keep the second review “{number}”")
+    return replace(known, second=second, seconds=_sum(known.seconds, seconds))
 
 
 def end(project: Project, number: int, *, seconds: float | None = None) -> SecondReview:
@@ -177,7 +193,10 @@ def end(project: Project, number: int, *, seconds: float | None = None) -> Secon
     known = _open(project, number)
     if not known.second:
         raise InputError("Nothing was judged again.", hint="Judge some findings, or remove the second review.")
-    return _keep(project, number, known.record.data | {"open": False, "seconds": seconds or known.seconds})
+    # small, for what is stored of the review itself can be long
+    ended = {"seconds": seconds or known.seconds}
+    project.standards.keep_all(SECOND_VERDICTS, {f"{number}/end": ended}, f"End the second review “{number}”")
+    return replace(known, seconds=ended["seconds"], is_open=False)
 
 
 def remove(project: Project, number: int) -> None:
@@ -188,7 +207,8 @@ def remove(project: Project, number: int) -> None:
     InputError
         When there is none.
     """
-    project.standards.remove(second_review_named(project, number).record.id)
+    known = second_review_named(project, number)
+    project.standards.remove(known.record.id, *(piece.id for piece in _pieces(project, number)))
 
 
 def read_verdicts(project: Project, path: Path | str) -> dict[int, SecondVerdict]:
@@ -201,7 +221,8 @@ def read_verdicts(project: Project, path: Path | str) -> dict[int, SecondVerdict
     ExchangeError
         When the file cannot be read.
     InputError
-        When a column is missing, or a line is neither a class nor a reason: it is named.
+        When a column is missing, a line is neither a class nor a reason, or a finding is there twice with different
+        verdicts: it is named.
     """
     heads, *lines = [*read_sheet(path, what="table of verdicts"), [], []][:-1]
     names = [head.strip().casefold() for head in heads]
@@ -216,15 +237,20 @@ def read_verdicts(project: Project, path: Path | str) -> dict[int, SecondVerdict
             continue
         if not cells[at].strip().isdecimal():
             raise InputError(f"Line {place} of {Path(path).name} has no number of a finding: “{cells[at][:30]}”.")
-        if said in codes:
-            found[int(cells[at])] = SecondVerdict(True, codes[said])
-            continue
         try:
-            found[int(cells[at])] = SecondVerdict(False, 0, reject_reason(said))
+            verdict = (
+                SecondVerdict(True, codes[said]) if said in codes else SecondVerdict(False, 0, reject_reason(said))
+            )
         except InputError as error:
             raise InputError(
                 f"Line {place} of {Path(path).name}: “{said[:30]}” is neither a class nor a reason.", hint=error.hint
             ) from error
+        finding = int(cells[at])
+        if found.setdefault(finding, verdict) != verdict:
+            raise InputError(
+                f"Line {place} of {Path(path).name}: finding {finding} is there twice, with different verdicts.",
+                hint="Keep one.",
+            )
     return found
 
 
@@ -249,19 +275,40 @@ def _verdicts(stored: Mapping[str, Any]) -> dict[int, SecondVerdict]:
             for number, (is_defect, class_id, reason) in stored.items()}  # fmt: skip
 
 
-def _keep(project: Project, number: int, data: dict[str, Any]) -> SecondReview:
-    kept = _read(project.standards.keep(SECOND_REVIEW, str(number), data))
-    assert kept is not None
-    return kept
+def _sum(total: float | None, more: float | None) -> float | None:
+    return total if more is None else more + (total or 0.0)
 
 
-def _read(record: Standard) -> SecondReview | None:
+def _pieces(project: Project, number: int) -> list[Standard]:
+    """What is stored of the verdicts of a second review, and of its end."""
+    return [piece for piece in project.standards.of(SECOND_VERDICTS) if piece.name.partition("/")[0] == str(number)]
+
+
+def _numbers(project: Project) -> list[int]:
+    """Numbers that are in use, also of second reviews that cannot be read."""
+    names = [known.name.partition("/")[0] for kind in (SECOND_REVIEW, SECOND_VERDICTS)
+             for known in project.standards.of(kind)]  # fmt: skip
+    return [int(name) for name in names if name.isdecimal()]
+
+
+def _read(project: Project, record: Standard) -> SecondReview | None:
     data = record.data
     try:
+        number, findings = int(record.name), np.array(data["findings"], np.int64)
+        stored, seconds, is_open = dict(data.get("second", {})), data["seconds"], bool(data["open"])
+        ended: dict[str, Any] | None = None
+        for piece in _pieces(project, number):
+            if piece.name.endswith("/end"):
+                ended = piece.data
+            else:
+                stored |= piece.data["second"]
+                seconds = _sum(seconds, piece.data["seconds"])
+        if ended is not None:
+            seconds, is_open = ended["seconds"], False
         return SecondReview(
-            record, int(record.name), str(data["user"]), record.kept, np.array(data["findings"], np.int64),
-            _verdicts(data["first"]), _verdicts(data["second"]),
-            None if data["seconds"] is None else float(data["seconds"]), bool(data["open"]),
+            record, number, str(data["user"]), str(data.get("begun", record.kept)), findings, _verdicts(data["first"]),
+            _verdicts({finding: said for finding, said in stored.items() if said is not None}),
+            None if seconds is None else float(seconds), is_open,
         )  # fmt: skip
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
