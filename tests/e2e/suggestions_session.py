@@ -86,6 +86,9 @@ class SuggestionsStory:
         """What looks like the labels is shown, dotted, and is no finding."""
         self.user.wait_until(lambda: len(self.dotted) and self.learning.handle is None, "what is suggested")
         panel = self.window.navigator.show_panel("suggestions")
+        panel.sure.setValue(0)  # also those that are not sure
+        settings = self.session.project.settings
+        self.user.wait_until(lambda: settings.get("suggestions_sure") == 0, "that it is remembered")
         self.user.wait_until(lambda: panel.title.text() == f"{len(self.dotted)} suggestions", "how many there are")
         self.user.wait_until(lambda: self.window.canvas.suggestions._frames._count, "the dotted boxes")
         assert len(self.session.shown_rows()) == len(self.session.table) == LABELS
