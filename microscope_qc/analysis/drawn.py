@@ -79,7 +79,7 @@ def part_in_sample(cells: Ints, ids: Ints, *, known: Flags, at_random: Flags, la
     end = np.array([last.get(cell, 0) for cell in own.tolist()], np.uint64)
     passed = np.full(len(own), np.iinfo(np.uint64).max)  # the first that nobody judged
     np.minimum.at(passed, place[~known], number[~known])
-    # whoever went on from slide to slide came less far on this one: its sample ends with its own last finding
+    # a review over several slides may have come less far on this one: its sample ends with its own last finding
     mine = np.flatnonzero(at_random & (number < passed[place]))
     own_end = np.zeros(len(own), np.uint64)
     np.maximum.at(own_end, place[mine], number[mine])

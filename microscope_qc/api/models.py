@@ -244,7 +244,7 @@ def watch(
     project
         Folder ``NAME.mqc``, made when it is not there; None names it as the folder, beside it.
     report
-        Report of the project, written anew after each round that found something.
+        Report of the project, written again after each round that found something.
     on_slide
         Called with each slide when it is done.
     once

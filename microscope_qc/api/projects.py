@@ -21,14 +21,14 @@ OnProgress = Callable[[Progress], None] | None
 
 
 def slide_ids(project: Project, names: Sequence[str] | None) -> list[int] | None:
-    """Numbers of slides by their names; None means all.
+    """Numbers of slides by their names, each once; None means all.
 
     Raises
     ------
     InputError
         When there is no slide of a name.
     """
-    return None if names is None else [project.slides.named(name).id for name in names]
+    return None if names is None else list(dict.fromkeys(project.slides.named(name).id for name in names))
 
 
 class OpenProject:

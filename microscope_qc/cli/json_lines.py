@@ -42,7 +42,7 @@ class LineTeller(io.TextIOBase):
         Raises
         ------
         OSError
-            When whoever reads it has gone.
+            When the program that reads it has ended.
         """
         with self._lock:
             if event != "text":

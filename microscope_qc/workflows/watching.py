@@ -83,7 +83,7 @@ def watch_folder(
     model
         Name or folder of a model.
     report
-        Report of the whole project, written anew after each round that found something; its name says of what kind.
+        Report of the whole project, written again after each round that found something; its name says of what kind.
         One that cannot be written, because it is open elsewhere for instance, is told, and the watch goes on.
     once
         End when everything that is there now is done.

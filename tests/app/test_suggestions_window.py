@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.project import Project
 from microscope_qc.project.suggestions import SuggestionSet, write_how_good, write_suggestions
 from microscope_qc.workflows.kept_child import HOLD_OFF_S
+from microscope_qc.workflows.suggestions import judging
 from microscope_qc.workflows.suggestions.following import EmbeddingFailed, WorkerLost
 
 if TYPE_CHECKING:
@@ -278,6 +280,29 @@ def test_what_was_judged_by_mistake_is_looked_at_again_after_an_undo_whatever_wa
     session.judging.relabel(session.table.ids[-1:], session.classes[2].id)
     session.undoing.undo()
     assert len(suggested) == 1, "only the judgement itself takes it away"
+
+
+def test_what_is_judged_while_suggestions_are_read_is_not_suggested_again(
+    window: MainWindow, suggested: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from microscope_qc.app.session import label_learning
+
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slowly(*found: Any) -> Any:
+        places = judging.free_indices(*found)
+        begun.set()
+        go_on.wait(30)
+        return places
+
+    monkeypatch.setattr(label_learning, "free_indices", slowly)
+    window.learning._read()
+    assert begun.wait(30)
+    suggested.select(0)
+    suggested.judge_current(accepted=True)
+    go_on.set()
+    qtbot.waitUntil(lambda: not window.learning._reader.busy("read"))
+    assert 0 not in suggested.places and len(suggested) == 2
 
 
 def test_only_what_is_sure_enough_is_shown_gone_through_and_kept(
